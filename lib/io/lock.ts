@@ -1,0 +1,167 @@
+/** A lock file that keeps two processes from writing one run folder; the lock of a process that is gone is taken over. */
+
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { ConfigError } from "../errors.js";
+import { temporaryName } from "./atomic.js";
+import {
+  errnoOf,
+  type FileSystem,
+  nodeFileSystem,
+  readWholeFile,
+  removeQuietly,
+  writeWholeFile,
+} from "./filesystem.js";
+import { isAlive, startMark } from "./process.js";
+
+/** Who holds a lock. */
+export interface LockHolder {
+  readonly pid: number;
+  readonly host: string;
+  /** Tells apart processes that were given the same id, where the system allows. */
+  readonly start?: string;
+  /** ISO 8601 time. */
+  readonly since: string;
+}
+
+/** A held lock. */
+export interface RunLock {
+  /** Gives the lock back; may be called twice. */
+  release(): Promise<void>;
+}
+
+/** A lock file without readable contents counts as held for this long, then as left behind by a kill. */
+const UNREADABLE_MS = 10_000;
+
+function describe(holder: LockHolder): string {
+  return `process ${holder.pid} on ${holder.host} since ${holder.since}`;
+}
+
+async function readHolder(fs: FileSystem, path: string): Promise<LockHolder | undefined> {
+  try {
+    const value = JSON.parse(new TextDecoder().decode(await readWholeFile(fs, path))) as LockHolder;
+    return Number.isSafeInteger(value.pid) && typeof value.host === "string" ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the process behind a lock still runs. Undefined where it cannot be known, on another host. */
+function isHeld(holder: LockHolder): boolean | undefined {
+  if (holder.host !== hostname()) return undefined;
+  if (!isAlive(holder.pid)) return false;
+  const mark = startMark(holder.pid);
+  return holder.start === undefined || mark === undefined || holder.start === mark;
+}
+
+/** Creates the lock file together with its contents. False when it exists. */
+async function tryCreate(fs: FileSystem, path: string, text: string): Promise<boolean> {
+  const temporary = temporaryName(path);
+  await writeWholeFile(fs, temporary, text);
+  try {
+    // A hard link appears with its contents in one step and fails when the name is taken.
+    await fs.link(temporary, path);
+    return true;
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "EEXIST") return false;
+    if (errno === undefined || !["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"].includes(errno))
+      throw error;
+  } finally {
+    await removeQuietly(fs, temporary);
+  }
+  try {
+    await writeWholeFile(fs, path, text);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/**
+ * Takes the lock file `path`.
+ * @param options.takeOver take the lock even when its holder may still run on another host
+ * @throws ConfigError naming the holder when another process, or this one, holds it
+ */
+export async function acquireLock(
+  path: string,
+  options: { fs?: FileSystem; takeOver?: boolean } = {},
+): Promise<RunLock> {
+  const { fs = nodeFileSystem, takeOver = false } = options;
+  const mine: LockHolder = {
+    pid: process.pid,
+    host: hostname(),
+    start: startMark(process.pid),
+    since: new Date().toISOString(),
+  };
+  const text = `${JSON.stringify(mine)}\n`;
+  for (let attempt = 0; attempt < 20; attempt++) {
+    if (await tryCreate(fs, path, text)) {
+      let released = false;
+      return {
+        release: async () => {
+          if (released) return;
+          released = true;
+          // Another process may have taken the lock over by force; then it is theirs to remove.
+          if (isText(path, text)) await removeQuietly(fs, path);
+        },
+      };
+    }
+    const holder = await readHolder(fs, path);
+    if (holder === undefined) {
+      const info = await fs.stat(path).catch(() => undefined);
+      if (info === undefined) continue;
+      if (Date.now() - info.mtimeMs < UNREADABLE_MS) {
+        throw new ConfigError(
+          `${path} is locked by a process that is just starting. Try again in ${UNREADABLE_MS / 1000} seconds.`,
+          { path },
+        );
+      }
+    } else {
+      const held = isHeld(holder);
+      if (held === true) {
+        throw new ConfigError(
+          `${path}: the run is in use by ${describe(holder)}. Stop that process first, or choose another output folder.`,
+          { path, holder },
+        );
+      }
+      if (held === undefined && !takeOver) {
+        throw new ConfigError(
+          `${path}: the run is locked by ${describe(holder)}, another machine or container, so that it cannot be seen whether it still runs. If it does not, delete this file.`,
+          { path, holder },
+        );
+      }
+    }
+    await stepAside(fs, path, holder);
+  }
+  throw new ConfigError(
+    `${path}: other processes keep taking this lock. Stop them first, or choose another output folder.`,
+    { path },
+  );
+}
+
+/** Whether the lock file still holds exactly `text`. */
+function isText(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, "utf8") === text;
+  } catch {
+    return false;
+  }
+}
+
+/** Moves a stale lock away; one that somebody else took over since it was read is put back. */
+async function stepAside(fs: FileSystem, path: string, stale: LockHolder | undefined): Promise<void> {
+  const aside = temporaryName(path);
+  try {
+    await fs.rename(path, aside);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return;
+    throw error;
+  }
+  const moved = await readHolder(fs, aside);
+  if (moved !== undefined && JSON.stringify(moved) !== JSON.stringify(stale)) {
+    await fs.link(aside, path).catch(() => undefined);
+  }
+  await removeQuietly(fs, aside);
+}

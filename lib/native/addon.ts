@@ -1,0 +1,106 @@
+/**
+ * The typed mirror of what the native addon exports, loaded once per JavaScript environment, and the translation of its
+ * errors into the package's classes.
+ */
+
+import {
+  AnnealError,
+  DeviceError,
+  DisposedError,
+  KernelError,
+  NativeError,
+  OutOfMemoryError,
+  ShapeError,
+} from "../errors.js";
+import { loadAddon } from "./locate.js";
+
+/** Bytes on one device. */
+export interface MemoryStatistics {
+  /** Bytes of tensors alive now. */
+  live: number;
+  /** Highest value of `live` since the start or `resetPeakMemory()`. */
+  peak: number;
+  /** Bytes held from the system, including those kept for reuse. */
+  reserved: number;
+  /** Tensors' buffers alive now. */
+  buffers: number;
+  /** The limit set on `reserved`; 0 when there is none. */
+  limit: number;
+}
+
+/** What the addon was built with and chose at run time. */
+export interface AddonInfo {
+  abiVersion: number;
+  onednn: string;
+  isa: string;
+  processors: number;
+  compiler: string;
+  scratchBytes: number;
+}
+
+/** The functions of the addon. A handle is a positive integer; 0 stands for no tensor. */
+export interface Addon {
+  openDevice(name: string, threads: number): number;
+  setThreads(device: number, threads: number): void;
+  threads(device: number): number;
+  info(): AddonInfo;
+  allocate(device: number, bytes: number): number;
+  view(handle: number, byteOffset: number, bytes: number): number;
+  release(handle: number): boolean;
+  write(handle: number, byteOffset: number, source: ArrayBufferView): void;
+  read(handle: number, byteOffset: number, target: ArrayBufferView): Promise<void>;
+  readSync(handle: number, byteOffset: number, target: ArrayBufferView): void;
+  synchronize(device: number): Promise<void>;
+  writePointers(handle: number, words: Float64Array, kinds: string): void;
+  memory(device: number): MemoryStatistics;
+  resetPeak(device: number): void;
+  setMemoryLimit(device: number, bytes: number): void;
+  trim(device: number): void;
+  dispatch(device: number, kernel: number): void;
+  /** Argument words of the next dispatch. */
+  words: Float64Array;
+  /** The kernel table: names and argument signatures in the order of ids. */
+  kernels: { name: string; signature: string }[];
+}
+
+/** The version of the C ABI that this TypeScript was written for (kAbiVersion in native/core/backend.h). */
+export const ABI_VERSION = 1;
+
+let loaded: Addon | undefined;
+
+/** The addon, loaded at the first call. Throws NativeError with the fix when it is missing or does not fit. */
+export function addon(): Addon {
+  if (loaded === undefined) {
+    const candidate = loadAddon() as Addon;
+    const version = candidate.info().abiVersion;
+    if (version !== ABI_VERSION) {
+      throw new NativeError(
+        `The native addon has ABI version ${version}, this package needs ${ABI_VERSION}. Rebuild it with \`npx anneal build\`.`,
+        { found: version, expected: ABI_VERSION },
+      );
+    }
+    loaded = candidate;
+  }
+  return loaded;
+}
+
+const CLASSES: Readonly<
+  Record<string, new (message: string, details?: object, options?: ErrorOptions) => AnnealError>
+> = {
+  ERR_DEVICE: DeviceError,
+  ERR_DISPOSED: DisposedError,
+  ERR_KERNEL: KernelError,
+  ERR_OUT_OF_MEMORY: OutOfMemoryError,
+  ERR_SHAPE: ShapeError,
+  ERR_NATIVE: NativeError,
+} as never;
+
+/** The typed error for an error that the addon threw; other errors are returned as they are. */
+export function typedError(error: unknown): unknown {
+  if (error instanceof AnnealError || !(error instanceof Error)) return error;
+  const { code, kernel } = error as Error & { code?: string; kernel?: string };
+  const Class = code === undefined ? undefined : CLASSES[code];
+  return Class === undefined
+    ? error
+    : new Class(error.message, kernel === undefined ? {} : { kernel }, { cause: error });
+}

@@ -1,0 +1,85 @@
+#include "addon/pool.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+
+namespace anneal::addon {
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr size_t kLarge = size_t{1} << 20;      // from here on blocks come from mmap
+constexpr size_t kHugePage = size_t{2} << 20;   // transparent huge pages save page faults and TLB misses
+
+// Small sizes are rounded to a power of two quarter, so that few distinct sizes exist; large ones to 64 KiB.
+size_t roundUp(size_t bytes) {
+  if (bytes <= 256) return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (bytes >= kLarge) return (bytes + 65535) / 65536 * 65536;
+  size_t step = 64;
+  while (step * 8 < bytes) step *= 2;
+  return (bytes + step - 1) / step * step;
+}
+
+}  // namespace
+
+Pool::~Pool() {
+  for (const auto& [data, block] : blocks_) freeBlock({data, block.capacity});
+}
+
+void Pool::freeBlock(const Unused& block) {
+  if (block.capacity >= kLarge) {
+    munmap(block.data, block.capacity);
+  } else {
+    std::free(block.data);
+  }
+}
+
+void* Pool::fromSystem(size_t capacity) {
+  if (capacity < kLarge) return std::aligned_alloc(kAlignment, capacity);
+  void* data = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) return nullptr;
+  if (capacity >= kHugePage) madvise(data, capacity, MADV_HUGEPAGE);
+  return data;
+}
+
+void* Pool::allocate(size_t bytes) {
+  const size_t wanted = roundUp(bytes == 0 ? 1 : bytes);
+  void* data = nullptr;
+  // Best fit, as long as at most an eighth of a reused block is wasted.
+  const auto fit = unused_.lower_bound(wanted);
+  if (fit != unused_.end() && fit->first <= wanted + wanted / 8) {
+    data = fit->second;
+    unused_.erase(fit);
+  } else {
+    if (limit_ != 0 && statistics_.reserved + wanted > limit_) return nullptr;
+    data = fromSystem(wanted);
+    if (data == nullptr) return nullptr;
+    blocks_.emplace(data, Block{wanted, 0});
+    statistics_.reserved += wanted;
+  }
+  blocks_[data].asked = bytes;
+  statistics_.live += bytes;
+  statistics_.buffers += 1;
+  if (statistics_.live > statistics_.peak) statistics_.peak = statistics_.live;
+  return data;
+}
+
+void Pool::release(void* data) {
+  const Block& block = blocks_.at(data);
+  statistics_.live -= block.asked;
+  statistics_.buffers -= 1;
+  unused_.emplace(block.capacity, data);
+}
+
+std::vector<Pool::Unused> Pool::takeUnused() {
+  std::vector<Unused> taken;
+  for (const auto& [capacity, data] : unused_) {
+    taken.push_back({data, capacity});
+    blocks_.erase(data);
+    statistics_.reserved -= capacity;
+  }
+  unused_.clear();
+  return taken;
+}
+
+}  // namespace anneal::addon

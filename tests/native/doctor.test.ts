@@ -1,0 +1,96 @@
+import { describe, expect, it } from "vitest";
+import { cpuFeatures, doctor, formatDoctor } from "../../lib/native/doctor.js";
+
+const noAddon = { ANNEAL_ADDON: "/nowhere/anneal.node" };
+const DRIVER = "/usr/lib/x86_64-linux-gnu/libcuda.so.1";
+
+/** A `run` that answers only the programs given, and records what was run. */
+function programs(answers: Record<string, string>) {
+  const ran: string[] = [];
+  const run = async (program: string) => {
+    ran.push(program);
+    if (answers[program] === undefined) {
+      throw new Error("not found");
+    }
+    return answers[program];
+  };
+  return { ran, run };
+}
+
+describe("doctor", () => {
+  it("reports this machine as text", async () => {
+    const text = formatDoctor(await doctor());
+    for (const name of ["anneal", "node", "memory", "addon", "cmake", "device cpu", "device cuda"]) {
+      expect(text).toMatch(new RegExp(`^${name} `, "m"));
+    }
+  });
+
+  it("says why the addon is not loaded and what then is missing", async () => {
+    const report = await doctor({ env: noAddon });
+    expect(report.addon).toMatchObject({ loaded: false, error: expect.stringContaining("ANNEAL_ADDON") });
+    expect(report.oneDnn).toBeUndefined();
+    expect(report.devices[0]).toMatchObject({ name: "cpu", available: false });
+    expect(formatDoctor(report)).toContain("/nowhere/anneal.node");
+  });
+
+  it("never looks for a GPU with ANNEAL_DEVICE=cpu", async () => {
+    const { ran, run } = programs({ "nvidia-smi": "GPU" });
+    const looked: string[] = [];
+    const exists = (path: string) => looked.push(path) > 0;
+    const report = await doctor({ env: { ...noAddon, ANNEAL_DEVICE: "cpu" }, run, exists });
+    expect(report.devices[1]).toEqual({
+      name: "cuda",
+      available: false,
+      detail: "not looked for, because ANNEAL_DEVICE=cpu",
+    });
+    expect(ran).not.toContain("nvidia-smi");
+    expect(looked).toEqual([]);
+  });
+
+  it("tells apart no driver, a driver without a GPU, and a GPU", async () => {
+    const cuda = async (driver: boolean, answers: Record<string, string>) => {
+      const exists = (path: string) => driver && path === DRIVER;
+      return (await doctor({ env: noAddon, run: programs(answers).run, exists })).devices[1];
+    };
+    expect(await cuda(false, {})).toMatchObject({
+      available: false,
+      detail: expect.stringContaining("no NVIDIA driver"),
+    });
+    expect(await cuda(true, {})).toMatchObject({
+      available: false,
+      detail: expect.stringContaining("nvidia-smi failed"),
+    });
+    expect(await cuda(true, { "nvidia-smi": "\n" })).toMatchObject({
+      available: false,
+      detail: expect.stringContaining("lists no GPU"),
+    });
+    expect(await cuda(true, { "nvidia-smi": "A, 1 MiB, 5\nB, 2 MiB, 5\n" })).toEqual({
+      name: "cuda",
+      available: true,
+      detail: "A, 1 MiB, 5; B, 2 MiB, 5",
+    });
+  });
+
+  it("reads tool versions from the line that has one", async () => {
+    const { run } = programs({
+      nvcc: "nvcc: NVIDIA compiler\nrelease 13.0, V13.0.88\n",
+      cmake: "cmake version 3.25.1\n",
+    });
+    const { tools } = await doctor({ env: { ...noAddon, ANNEAL_DEVICE: "cpu" }, run });
+    const version = (name: string) => tools.find((tool) => tool.name === name)?.version;
+    expect(version("nvcc")).toBe("release 13.0, V13.0.88");
+    expect(version("cmake")).toBe("cmake version 3.25.1");
+    expect(version("g++")).toBeUndefined();
+  });
+
+  it("keeps the processor features that matter", () => {
+    expect(cpuFeatures("model name\t: X\nflags\t\t: fpu avx2 fma avx512f avx512_bf16 rdrand\n")).toEqual([
+      "avx2",
+      "fma",
+      "avx512f",
+      "avx512_bf16",
+    ]);
+    expect(cpuFeatures("Features\t: fp asimd sve bf16\n")).toEqual(["asimd", "sve", "bf16"]);
+    expect(cpuFeatures("")).toEqual([]);
+  });
+});
