@@ -9,7 +9,7 @@ import { type ComputeDtype, Module } from "../nn/module.js";
 import { checkpoint } from "../tensor/checkpoint.js";
 import { type GateActivation, parseActivation } from "../tensor/ops/activation.js";
 import { attentionPacked, attentionParts, type HeadPart } from "../tensor/ops/attention.js";
-import { add, unary } from "../tensor/ops/elementwise.js";
+import { add, gelu, geluTanh, silu } from "../tensor/ops/elementwise.js";
 import { linear } from "../tensor/ops/linear.js";
 import { linearCrossEntropy } from "../tensor/ops/loss.js";
 import { dropout } from "../tensor/ops/random.js";
@@ -35,6 +35,7 @@ export interface Gpt2Config {
   residualDropout: number;
   attentionDropout: number;
   scaleByLayer: boolean;
+  tied: boolean;
 }
 
 /** Checks a config.json of model_type `gpt2`. */
@@ -57,6 +58,7 @@ export function parseGpt2Config(raw: RawConfig): Gpt2Config {
     residualDropout: reader.number("resid_pdrop", 0.1, { min: 0, max: 1 }),
     attentionDropout: reader.number("attn_pdrop", 0.1, { min: 0, max: 1 }),
     scaleByLayer: reader.boolean("scale_attn_by_inverse_layer_idx", false),
+    tied: reader.boolean("tie_word_embeddings", true),
   };
   reader.alsoKnown(
     "n_ctx", "scale_attn_weights", "reorder_and_upcast_attn", "summary_type", "summary_use_proj", "summary_activation",
@@ -112,6 +114,8 @@ class Attention extends Module {
   }
 }
 
+const ACTIVATIONS: Readonly<Record<GateActivation, (x: Tensor) => Tensor>> = { gelu, geluTanh, silu };
+
 class Mlp extends Module {
   readonly cFc: Linear;
   readonly cProj: Linear;
@@ -127,7 +131,7 @@ class Mlp extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.cProj.forward(unary(this._config.activation, this.cFc.forward(x)));
+    return this.cProj.forward(ACTIVATIONS[this._config.activation](this.cFc.forward(x)));
   }
 }
 
@@ -180,6 +184,8 @@ class Transformer extends Module {
 export class Gpt2 extends CausalLM<RawConfig> {
   readonly modelType = "gpt2";
   readonly transformer: Transformer;
+  /** Absent when the head is the embedding. */
+  readonly lmHead: Linear | null;
   private readonly _parsed: Gpt2Config;
 
   constructor(
@@ -188,7 +194,9 @@ export class Gpt2 extends CausalLM<RawConfig> {
   ) {
     super();
     this._parsed = parseGpt2Config(config);
+    const { width, vocabSize, std, tied } = this._parsed;
     this.transformer = new Transformer(this._parsed, dtype);
+    this.lmHead = tied ? null : new Linear(width, vocabSize, { std, dtype });
   }
 
   get vocabSize(): number {
@@ -213,7 +221,7 @@ export class Gpt2 extends CausalLM<RawConfig> {
   }
 
   outputWeight(): Tensor {
-    return this.transformer.wte.weight;
+    return this.lmHead?.weight ?? this.transformer.wte.weight;
   }
 
   logits(input: TokenInput): Tensor {
@@ -231,8 +239,9 @@ export class Gpt2 extends CausalLM<RawConfig> {
   }
 
   facts(): ModelFacts {
-    const { layers, width, positions } = this._parsed;
+    const { layers, width, positions, vocabSize, tied } = this._parsed;
     const total = this.parameterCount();
-    return denseFacts(total, total - positions * width, layers * width, layers * width);
+    const lookedUp = (positions + (tied ? 0 : vocabSize)) * width;
+    return denseFacts(total, total - lookedUp, layers * width, layers * width);
   }
 }

@@ -3,7 +3,7 @@
  * into gradients of the inputs. `backward` walks the nodes in reverse order of their making and frees saved activations as it passes them.
  */
 
-import { ShapeError } from "../errors.js";
+import { DisposedError, ShapeError } from "../errors.js";
 import { callKernel } from "../native/kernels.js";
 import { deviceId } from "../native/device.js";
 import { DTYPE_CODE } from "../native/dtype.js";
@@ -12,6 +12,8 @@ import { empty, type Shape, showShape, sizeOf, type Tensor } from "./tensor.js";
 
 /** Where a backward function puts the gradients that it computes. */
 export interface GradientSink {
+  /** Whether the graph is kept for another pass: then saved tensors must not be handed out or overwritten. */
+  readonly retains: boolean;
   /** Whether a gradient for this tensor is wanted; a backward function skips the work otherwise. */
   wants(tensor: Tensor | null | undefined): tensor is Tensor;
   /** Gives a gradient of `tensor`'s shape, and its ownership. */
@@ -115,6 +117,8 @@ function addInto(target: Tensor, source: Tensor, beta: number): void {
 class Sink implements GradientSink {
   readonly pending = new Map<Tensor, Tensor>();
 
+  constructor(readonly retains: boolean) {}
+
   wants(tensor: Tensor | null | undefined): tensor is Tensor {
     return tensor?.requiresGrad === true;
   }
@@ -132,17 +136,20 @@ class Sink implements GradientSink {
     }
     const before = this.pending.get(tensor);
     if (before === undefined) {
-      this.pending.set(tensor, gradient);
-    } else {
-      if (before.shared) {
-        const sum = empty(before.shape, { dtype: before.dtype, device: before.device });
-        addInto(sum, before, 0);
-        before.dispose();
-        this.pending.set(tensor, sum);
-      }
-      addInto(this.pending.get(tensor) as Tensor, gradient, 1);
-      gradient.dispose();
+      // A backward function may count on its gradients having the shapes of its outputs.
+      this.pending.set(tensor, sameShape(gradient.shape, tensor.shape) ? gradient : gradient.move(tensor.shape));
+      return;
     }
+    let sum = before;
+    if (before.shared) {
+      sum = empty(before.shape, { dtype: before.dtype, device: before.device });
+      addInto(sum, before, 0);
+      before.dispose();
+      this.pending.set(tensor, sum);
+    }
+    sum.isOne = false;
+    addInto(sum, gradient, 1);
+    gradient.dispose();
   }
 
   into(tensor: Tensor, write: (target: Tensor, accumulate: boolean) => void): void {
@@ -176,6 +183,10 @@ class Sink implements GradientSink {
   }
 }
 
+function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((length, d) => length === b[d]);
+}
+
 // A leaf's gradient outlives the scope of the step; the optimizer disposes it.
 function outlive(gradient: Tensor): Tensor {
   unregisterTensor(gradient);
@@ -186,6 +197,9 @@ function leafGradient(tensor: Tensor): Tensor {
   return outlive(empty(tensor.shape, { device: tensor.device }));
 }
 
+// Stands in for the node of a tensor whose graph was freed, so that a second pass fails instead of stopping there.
+const FREED: TapeNode = { sequence: -1, name: "freed", inputs: [], outputs: [], saved: [], backward: () => {} };
+
 /** Nodes that the roots depend on, latest first. */
 function collect(roots: readonly Tensor[]): TapeNode[] {
   const seen = new Set<TapeNode>();
@@ -193,6 +207,11 @@ function collect(roots: readonly Tensor[]): TapeNode[] {
   for (const root of roots) if (root.node !== null) open.push(root.node);
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
     if (seen.has(node)) continue;
+    if (node === FREED) {
+      throw new DisposedError(
+        "backward: a part of this graph was freed by an earlier backward(). Pass retainGraph: true there, or compute the loss again.",
+      );
+    }
     seen.add(node);
     for (const input of node.inputs) if (input.node !== null) open.push(input.node);
   }
@@ -214,7 +233,8 @@ export interface BackwardOptions {
 export function backward(roots: Tensor | readonly Tensor[], options: BackwardOptions = {}): void {
   const list = Array.isArray(roots) ? (roots as readonly Tensor[]) : [roots as Tensor];
   noGrad(() => {
-    const sink = new Sink();
+    const nodes = collect(list);
+    const sink = new Sink(options.retainGraph === true);
     list.forEach((root, i) => {
       const given = options.gradients?.[i];
       if (given === undefined && root.size !== 1) {
@@ -227,7 +247,7 @@ export function backward(roots: Tensor | readonly Tensor[], options: BackwardOpt
       }
       sink.give(root, given?.alias() ?? one(root));
     });
-    for (const node of collect(list)) {
+    for (const node of nodes) {
       const gradients = node.outputs.map((output) => sink.pending.get(output) ?? null);
       if (gradients.some((gradient) => gradient !== null)) node.backward(gradients, sink);
       for (const output of node.outputs) {
@@ -250,7 +270,7 @@ function freeNode(node: TapeNode, roots: readonly Tensor[]): void {
   for (const tensor of node.saved) tensor.dispose();
   node.saved = [];
   for (const output of node.outputs) {
-    output.node = null;
+    output.node = FREED;
     // Tensors outside every scope belong to the user, who disposes them.
     if (output.owner !== undefined && !roots.includes(output)) output.dispose();
   }

@@ -44,9 +44,9 @@ export function checkpoint<R extends Tensor | Tensor[]>(body: (...inputs: Tensor
   const result = scope(() => noGrad(() => body(...inputs)));
   const outputs: Tensor[] = Array.isArray(result) ? result : [result];
   // Parameters inside need gradients even where no input does, so the node is recorded through a stand-in that always does.
-  const recordOn = inputs.some((input) => input.requiresGrad) ? inputs : [standIn(inputs[0] ?? outputs[0])];
-  record("checkpoint", recordOn, outputs, (gradients, sink) => {
-    scope(() => {
+  const stand = inputs.some((input) => input.requiresGrad) ? null : standIn(inputs[0] ?? outputs[0]);
+  record("checkpoint", stand === null ? inputs : [stand], outputs, (gradients, sink) => {
+    const given = scope(() => {
       const leaves = inputs.map((input) => {
         const leaf = input.detach();
         leaf.requiresGrad = input.requiresGrad;
@@ -64,13 +64,15 @@ export function checkpoint<R extends Tensor | Tensor[]>(body: (...inputs: Tensor
         recomputing -= 1;
         setRandomState(after);
       }
-      inputs.forEach((input, i) => {
+      return inputs.map((input, i) => {
         const gradient = leaves[i].grad;
         leaves[i].grad = null;
-        if (gradient !== null && sink.wants(input)) sink.give(input, gradientLike(input, gradient));
-        else gradient?.dispose();
+        return gradient === null ? null : gradientLike(input, gradient);
       });
     });
-  });
+    given.forEach((gradient, i) => {
+      if (gradient !== null) sink.give(inputs[i], gradient);
+    });
+  }, stand === null ? [] : [stand]);
   return result;
 }

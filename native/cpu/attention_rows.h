@@ -1,5 +1,6 @@
-// attention_rows.h — attention of a handful of query rows over many keys (decoding), where nearly all lanes of a query block would be empty:
-// channels lie across the lanes instead, keys and values are read once, in place, for all the rows together.
+// attention_rows.h — attention of a handful of query rows over many keys (decoding), where nearly all lanes
+// of a query block would be empty: channels lie across the lanes instead, keys and values are read once, in
+// place, for all the rows together.
 #pragma once
 
 #include <algorithm>
@@ -20,20 +21,20 @@ template <typename T>
 struct RowsJob {
   const T *keys, *sharedKeys, *values;
   int64_t keyStride, sharedStride, valueStride, ownDim, sharedDim, valueDim;
-  int64_t begin, end;         // keys to visit
-  const int32_t* positions;   // [rows]
-  const float* queries;       // [rows, padded(ownDim) + padded(sharedDim)], scaled, padded with 0
-  float* scores;              // [rows, kKeyBlock]
-  float* o;                   // [rows, padded(valueDim)], result before the division by the sum
-  float* maxima;              // [rows], result, base 2
-  float* sums;                // [rows], result
+  int64_t begin, end;        // keys to visit
+  const int32_t* positions;  // [rows]
+  const float* queries;      // [rows, padded(ownDim) + padded(sharedDim)], scaled, padded with 0
+  float* scores;             // [rows, kKeyBlock]
+  float* o;                  // [rows, padded(valueDim)], result before the division by the sum
+  float* maxima;             // [rows], result, base 2
+  float* sums;               // [rows], result
   float cap;
 };
 
 // partial[r] += lanes of key·query over `width` channels, for all rows.
 template <int kRows, typename T>
-[[gnu::always_inline]] inline void multiplyKey(const T* key, const float* queries, int64_t queryRow, int64_t width,
-                                               Vec (&partial)[kRows]) {
+[[gnu::always_inline]] inline void multiplyKey(const T* key, const float* queries, int64_t queryRow,
+                                               int64_t width, Vec (&partial)[kRows]) {
   int64_t c = 0;
   for (; c + kLanes <= width; c += kLanes) {
     const Vec k = load(key + c);
@@ -47,9 +48,11 @@ template <int kRows, typename T>
   }
 }
 
-// o[r, c..] += Σ_j p[r, j]·values[j, c..] for kVectors vectors; `part` > 0: only so many channels of the single vector.
+// o[r, c..] += Σ_j p[r, j]·values[j, c..] for kVectors vectors; `part` > 0: only so many channels of the
+// single vector.
 template <int kRows, int kVectors, typename T>
-inline void addValues(const T* values, int64_t stride, const float* p, int64_t keys, float* o, int64_t oRow, int64_t part) {
+inline void addValues(const T* values, int64_t stride, const float* p, int64_t keys, float* o, int64_t oRow,
+                      int64_t part) {
   Vec sum[kRows][kVectors];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
@@ -81,7 +84,8 @@ inline void addValues(const T* values, int64_t stride, const float* p, int64_t k
 template <int kRows, typename T>
 void attendRows(const RowsJob<T>& job, const Mask& mask) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const int64_t ownRow = padded(job.ownDim), queryRow = ownRow + padded(job.sharedDim), oRow = padded(job.valueDim);
+  const int64_t ownRow = padded(job.ownDim), queryRow = ownRow + padded(job.sharedDim),
+                oRow = padded(job.valueDim);
   const int64_t whole = job.valueDim / kLanes;
   Vec sums[kRows] = {};
   std::fill(job.o, job.o + kRows * oRow, 0.0f);
@@ -95,7 +99,8 @@ void attendRows(const RowsJob<T>& job, const Mask& mask) {
         Vec partial[kRows] = {};
         multiplyKey<kRows>(job.keys + key * job.keyStride, job.queries, queryRow, job.ownDim, partial);
         if (job.sharedDim > 0) {
-          multiplyKey<kRows>(job.sharedKeys + key * job.sharedStride, job.queries + ownRow, queryRow, job.sharedDim, partial);
+          multiplyKey<kRows>(job.sharedKeys + key * job.sharedStride, job.queries + ownRow, queryRow,
+                             job.sharedDim, partial);
         }
         for (int r = 0; r < kRows; ++r) products[r][i] = partial[r];
       }
@@ -121,7 +126,8 @@ void attendRows(const RowsJob<T>& job, const Mask& mask) {
       if (largest > job.maxima[r]) {
         const Vec shrink = exp2Lanes(broadcast(job.maxima[r] - largest));
         sums[r] *= shrink;
-        for (int64_t c = 0; c < oRow; c += kLanes) store(job.o + r * oRow + c, load(job.o + r * oRow + c) * shrink);
+        for (int64_t c = 0; c < oRow; c += kLanes)
+          store(job.o + r * oRow + c, load(job.o + r * oRow + c) * shrink);
         job.maxima[r] = largest;
       }
       for (int64_t v = 0; v < vectors; ++v) {
@@ -133,10 +139,12 @@ void attendRows(const RowsJob<T>& job, const Mask& mask) {
     const T* values = job.values + begin * job.valueStride;
     int64_t v = 0;
     for (; v + 4 <= whole; v += 4) {
-      addValues<kRows, 4>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes, oRow, 0);
+      addValues<kRows, 4>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes, oRow,
+                          0);
     }
     for (; v < whole; ++v) {
-      addValues<kRows, 1>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes, oRow, 0);
+      addValues<kRows, 1>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes, oRow,
+                          0);
     }
     if (whole * kLanes < job.valueDim) {
       addValues<kRows, 1>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes, oRow,

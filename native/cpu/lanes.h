@@ -1,5 +1,6 @@
-// lanes.h — short vectors of f32 as wide as the instruction set's registers, with loads and stores for f32 and bf16, the transpose of a
-// square tile, and 2ˣ. For kernels whose inner loops are register tiles and therefore cannot be left to the auto-vectorizer.
+// lanes.h — short vectors of f32 as wide as the instruction set's registers, with loads and stores for f32
+// and bf16, the transpose of a square tile, and 2ˣ. For kernels whose inner loops are register tiles and
+// therefore cannot be left to the auto-vectorizer.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,9 @@ typedef int32_t VecInt __attribute__((vector_size(4 * kLanes)));
 typedef uint32_t VecBits __attribute__((vector_size(4 * kLanes)));
 typedef uint16_t VecHalf __attribute__((vector_size(2 * kLanes)));
 
-[[gnu::always_inline]] inline Vec broadcast(float x) { return x - Vec{}; }  // not x + 0, which is not x for −0
+[[gnu::always_inline]] inline Vec broadcast(float x) {
+  return x - Vec{};
+}  // not x + 0, which is not x for −0
 
 [[gnu::always_inline]] inline Vec load(const float* p) {
   Vec x;
@@ -93,8 +96,8 @@ template <typename T>
 #endif
 }
 
-// x[i] lane j becomes x[j] lane i. One round rotates the joined bits (row, lane) of every element's address by one place, so that
-// log2(kLanes) rounds exchange row and lane.
+// x[i] lane j becomes x[j] lane i. One round rotates the joined bits (row, lane) of every element's address
+// by one place, so that log2(kLanes) rounds exchange row and lane.
 [[gnu::always_inline]] inline void transpose(Vec (&x)[kLanes]) {
 #pragma GCC unroll 4
   for (int round = 1; round < kLanes; round *= 2) {
@@ -120,9 +123,11 @@ template <typename T>
   return x[0];
 }
 
-// 2ˣ for x <= 127 within 2 ulp, 0 below −126.5, NaN for NaN. The polynomial is our own minimax fit of (2ˣ − 1)/x on [−½, ½]: 9.2e-8 relative.
+// 2ˣ for x <= 127 within 2 ulp, 0 below −126.5, NaN for NaN. The polynomial is our own minimax fit of (2ˣ −
+// 1)/x on [−½, ½]: 9.2e-8 relative.
 [[gnu::always_inline]] inline Vec exp2Lanes(Vec x) {
-  // 1.5·2²³ + 127: adding it rounds x to an integer n and leaves n + 127, the exponent field of 2ⁿ, in the low bits.
+  // 1.5·2²³ + 127: adding it rounds x to an integer n and leaves n + 127, the exponent field of 2ⁿ, in the
+  // low bits.
   const Vec rounder = broadcast(12582912.0f + 127.0f);
   x = larger(broadcast(-127.0f), x);
   const Vec shifted = x + rounder;

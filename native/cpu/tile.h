@@ -1,5 +1,6 @@
-// tile.h — the register-tiled product of small f32 blocks that fused kernels are made of: C (+)= A·B with B and C in rows of whole vectors,
-// and A read one element at a time and broadcast, so that A needs no packing and may be used transposed.
+// tile.h — the register-tiled product of small f32 blocks that fused kernels are made of: C (+)= A·B with B
+// and C in rows of whole vectors, and A read one element at a time and broadcast, so that A needs no packing
+// and may be used transposed.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ constexpr int kTileVectors = 2;
 #endif
 
 template <int kRows, int kVectors, bool kTransposeA>
-[[gnu::noinline]] void tile(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, int64_t depth,
-                            bool accumulate) {
+[[gnu::noinline]] void tile(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
+                            int64_t depth, bool accumulate) {
   Vec sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -50,9 +51,9 @@ using TileFn = void (*)(const float*, int64_t, const float*, int64_t, float*, in
 
 template <int kVectors, bool kTransposeA>
 inline TileFn tileOf(int64_t rows) {
-  static constexpr TileFn kTiles[kTileRows] = {tile<1, kVectors, kTransposeA>, tile<2, kVectors, kTransposeA>,
-                                               tile<3, kVectors, kTransposeA>, tile<4, kVectors, kTransposeA>,
-                                               tile<5, kVectors, kTransposeA>, tile<6, kVectors, kTransposeA>};
+  static constexpr TileFn kTiles[kTileRows] = {
+      tile<1, kVectors, kTransposeA>, tile<2, kVectors, kTransposeA>, tile<3, kVectors, kTransposeA>,
+      tile<4, kVectors, kTransposeA>, tile<5, kVectors, kTransposeA>, tile<6, kVectors, kTransposeA>};
   return kTiles[rows - 1];
 }
 
@@ -65,12 +66,14 @@ inline TileFn tileOf(int64_t rows, int64_t vectors) {
   return vectors == 2 ? tileOf<2, kTransposeA>(rows) : tileOf<1, kTransposeA>(rows);
 }
 
-// C [rows, vectors·kLanes] = A [rows, depth] · B [depth, vectors·kLanes], or added to C. kTransposeA: A is stored [depth, rows].
+// C [rows, vectors·kLanes] = A [rows, depth] · B [depth, vectors·kLanes], or added to C. kTransposeA: A is
+// stored [depth, rows].
 template <bool kTransposeA>
-inline void tileProduct(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, int64_t rows, int64_t vectors,
-                        int64_t depth, bool accumulate) {
+inline void tileProduct(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
+                        int64_t rows, int64_t vectors, int64_t depth, bool accumulate) {
   // Near-equal parts rather than full tiles and a thin rest, because thin tiles wait for their own sums.
-  const int64_t panels = (vectors + kTileVectors - 1) / kTileVectors, groups = (rows + kTileRows - 1) / kTileRows;
+  const int64_t panels = (vectors + kTileVectors - 1) / kTileVectors,
+                groups = (rows + kTileRows - 1) / kTileRows;
   for (int64_t p = 0; p < panels; ++p) {
     const int64_t v0 = vectors * p / panels, v1 = vectors * (p + 1) / panels;
     for (int64_t g = 0; g < groups; ++g) {

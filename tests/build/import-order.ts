@@ -1,6 +1,6 @@
 /**
  * Reads the imports of a TypeScript file and says which of them break the order of the rooms in lib/:
- * cli → serve, align, train → generate → models → nn → tensor → native, and data rooms that know no models.
+ * cli → bench, serve, align, train → generate → models → nn → tensor → native, and data rooms that know no models.
  */
 import { posix } from "node:path";
 
@@ -44,7 +44,8 @@ function buildRules(): Record<string, string[]> {
     train: running,
     align: training,
     serve: training,
-    cli: [...training, "align", "serve"],
+    bench: training,
+    cli: [...training, "align", "serve", "bench"],
   };
 }
 

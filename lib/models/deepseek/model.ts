@@ -7,11 +7,12 @@ import { Embedding, Linear, RMSNorm } from "../../nn/layers.js";
 import { type ComputeDtype, Module } from "../../nn/module.js";
 import { RotaryCache } from "../../nn/rotary.js";
 import { checkpoint } from "../../tensor/checkpoint.js";
-import { add, clamp, less, mulScalar, where } from "../../tensor/ops/elementwise.js";
+import { eq } from "../../tensor/ops/compare.js";
+import { add, clamp, mulScalar, where } from "../../tensor/ops/elementwise.js";
 import { linear } from "../../tensor/ops/linear.js";
 import { linearCrossEntropy } from "../../tensor/ops/loss.js";
 import type { RotaryTable } from "../../tensor/ops/rope.js";
-import { concat, reshape, slice } from "../../tensor/ops/shape.js";
+import { concat, slice } from "../../tensor/ops/shape.js";
 import { full } from "../../tensor/ops/create.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import { CausalLM, type LossOptions, type ModelFacts, type ModelLoss, type TokenInput } from "../causal-lm.js";
@@ -145,7 +146,7 @@ export class Deepseek extends CausalLM<RawConfig> {
     let residual: Tensor | null = null;
     for (const block of this.model.layers.slice(0, this._parsed.layers)) {
       const before: Tensor[] = residual === null ? [delta] : [delta, residual];
-      const [next, sum, ...balance] = this.checkpointing
+      const [next, sum, ...balance]: Tensor[] = this.checkpointing
         ? checkpoint((d, r) => block.forward(d, r ?? null, pass), ...before)
         : block.forward(delta, residual, pass);
       delta = next;
@@ -191,24 +192,39 @@ export class Deepseek extends CausalLM<RawConfig> {
     let total = main.loss;
     const terms: Record<string, Tensor> = {};
     if (mtpLayers > 0 && mtpWeight > 0) {
-      const ignore = crossEntropy.ignoreIndex ?? -100;
-      const wanted = [targets];
-      for (let k = 0; k < mtpLayers; k++) wanted.push(shiftLeft(wanted[k], rows, ignore));
-      const next = wanted.slice(0, mtpLayers).map((ids) => clamp(ids, 0, this._parsed.vocabSize - 1));
+      const { next, wanted } = this.mtpTargets(input, targets, crossEntropy.ignoreIndex ?? -100);
       const depths = this.mtpHidden(input, hidden, next, rows, balance);
       for (const [k, depth] of depths.entries()) {
         const weight = (factor * mtpWeight) / mtpLayers;
-        const term = linearCrossEntropy(depth, this.outputWeight(), wanted[k + 1], { ...crossEntropy, normaliser: 0, factor: weight });
+        const term = linearCrossEntropy(depth, this.outputWeight(), wanted[k], { ...crossEntropy, normaliser: 0, factor: weight });
         terms[`mtp${k + 1}`] = term.loss;
         total = add(total, term.loss);
       }
     }
     if (balance.length > 0) {
-      const sum = balance.reduce((a, b) => add(a, b));
+      const sum = balance.reduce((a: Tensor, b: Tensor): Tensor => add(a, b));
       terms.balance = factor === 1 ? sum : mulScalar(sum, factor);
       total = add(total, terms.balance);
     }
     return { loss: total, crossEntropy: main.loss, terms, count: main.count };
+  }
+
+  /**
+   * What every prediction depth reads and predicts: next[k] is the token k + 1 places on, wanted[k] the target after it. A place that would
+   * lie in another sequence (positions do not go on) is not predicted.
+   */
+  private mtpTargets(input: TokenInput, targets: Tensor, ignore: number): { next: Tensor[]; wanted: Tensor[] } {
+    const { mtpLayers, vocabSize } = this._parsed;
+    const goesOn = eq(shiftLeft(input.positions), add(input.positions, 1));
+    const constant = (value: number): Tensor => full([1], value, { dtype: "i32" });
+    const next: Tensor[] = [];
+    const wanted: Tensor[] = [];
+    for (let k = 0; k < mtpLayers; k++) {
+      const beyond = k === 0 ? clamp(targets, 0, vocabSize - 1) : constant(0);
+      next.push(where(goesOn, shiftLeft(next[k - 1] ?? input.ids), beyond));
+      wanted.push(where(goesOn, shiftLeft(wanted[k - 1] ?? targets), constant(ignore)));
+    }
+    return { next, wanted };
   }
 
   newCache(sequences: number, maxLength: number): KvCache {
@@ -237,11 +253,7 @@ export class Deepseek extends CausalLM<RawConfig> {
   }
 }
 
-/** Targets one place further on in each row: the last of a row, and those behind a target that does not count, are not predicted. */
-function shiftLeft(targets: Tensor, rows: number, ignore: number): Tensor {
-  const length = targets.size / rows;
-  const table = reshape(targets, [rows, length]);
-  const end = full([rows, 1], ignore, { dtype: "i32" });
-  const moved = reshape(concat([slice(table, 1, 1, length), end], 1), [targets.size]);
-  return where(less(targets, 0), full([1], ignore, { dtype: "i32" }), moved);
+/** Every value moved one place to the front of x [tokens]; the last one is 0. */
+function shiftLeft(x: Tensor): Tensor {
+  return concat([slice(x, 0, 1, x.size), full([1], 0, { dtype: "i32" })], 0);
 }

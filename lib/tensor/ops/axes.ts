@@ -31,6 +31,11 @@ export function normaliseAxes(op: string, axes: Axes, rank: number): number[] {
   return list.sort((a, b) => a - b);
 }
 
+/** The three lengths around one axis (from 0): before it, its own, after it. */
+export function axisView(shape: Shape, axis: number): { outer: number; n: number; inner: number } {
+  return { outer: sizeOf(shape.slice(0, axis)), n: shape[axis], inner: sizeOf(shape.slice(axis + 1)) };
+}
+
 /** A tensor seen as lines along the chosen axes. */
 export interface Lines {
   outer: number;
@@ -88,18 +93,15 @@ export function reduceLines(name: keyof typeof REDUCE_OPS, x: Tensor, lines: Lin
   return y;
 }
 
-/** Sums a gradient of shape `from` over the axes along which a tensor of shape `to` was repeated. Takes ownership of `gradient`. */
-export function sumTo(gradient: Tensor, from: Shape, to: Shape): Tensor {
-  if (sizeOf(from) === sizeOf(to)) return gradient.move(to);
+/** A gradient summed over the axes along which a tensor of shape `to` was repeated to the gradient's shape; a new tensor. */
+export function sumTo(gradient: Tensor, to: Shape): Tensor {
+  const from = gradient.shape;
   const missing = from.length - to.length;
   const axes = [...from.keys()].filter((d) => d < missing || (to[d - missing] === 1 && from[d] !== 1));
-  const laidOut = gradient.move(from);
-  const result = reduceLines("sum", laidOut, linesOf(from, axes));
-  laidOut.dispose();
-  return result.move(to);
+  return reduceLines("sum", gradient, linesOf(from, axes)).move(to);
 }
 
-/** Checks an axis range's length against the tensor it is used on, for messages of operations with several tensors. */
+/** Throws ShapeError unless `shape` is `expected` but for the length of `axis`. */
 export function requireSameExcept(op: string, argument: string, shape: Shape, expected: Shape, axis: number): void {
   const fits = shape.length === expected.length && shape.every((length, d) => d === axis || length === expected[d]);
   if (fits) return;

@@ -236,10 +236,19 @@ function winner(wins: "less" | "greater", dy: Tensor, mine: Tensor, other: Tenso
   });
 }
 
+/** A gradient summed over the axes along which an operand of `shape` was repeated; takes ownership of it. */
+function reducedTo(gradient: Tensor, shape: Shape): Tensor {
+  if (gradient.size === sizeOf(shape)) return gradient.move(shape);
+  const result = sumTo(gradient, shape);
+  gradient.dispose();
+  return result;
+}
+
 /** Gives dy, summed over broadcast axes, to an operand; dy keeps its data for a second use when `again`. */
-function passOn(sink: GradientSink, to: Tensor, dy: Tensor, shape: Shape, again: boolean): void {
-  const whole = to.size === sizeOf(shape);
-  sink.give(to, whole && !again ? dy.move(to.shape) : sumTo(dy.alias(shape), shape, to.shape));
+function passOn(sink: GradientSink, to: Tensor, dy: Tensor, again: boolean): void {
+  const whole = to.size === dy.size;
+  if (whole) sink.give(to, again ? dy.alias(to.shape) : dy.move(to.shape));
+  else sink.give(to, sumTo(dy, to.shape));
 }
 
 function arithmetic(op: keyof typeof PARTIALS, left: Operand, right: Operand): Tensor {
@@ -253,11 +262,9 @@ function arithmetic(op: keyof typeof PARTIALS, left: Operand, right: Operand): T
   const partials: Partials = PARTIALS[op];
   record(op, [a, b], [y], ([dy], sink) => {
     if (dy === null) return;
-    const shaped = dy.alias(y.shape);
     for (const [i, operand] of [a, b].entries()) {
-      if (sink.wants(operand)) sink.give(operand, sumTo(partials[i](shaped, a, b, y), y.shape, operand.shape));
+      if (sink.wants(operand)) sink.give(operand, reducedTo(partials[i](dy, a, b, y), operand.shape));
     }
-    shaped.dispose();
   }, made);
   return y;
 }
@@ -267,14 +274,13 @@ function sum(op: "add" | "sub", left: Tensor, right: Tensor): Tensor {
   requireDtype(op, "a", a, "f32", "bf16", "i32");
   const y = computeBinary(op, a, b);
   if (a.dtype === "i32") return y;
-  const { shape } = y;
   record(op, [a, b], [y], ([dy], sink) => {
     if (dy === null) return;
-    if (sink.wants(a)) passOn(sink, a, dy, shape, sink.wants(b));
+    if (sink.wants(a)) passOn(sink, a, dy, sink.wants(b));
     if (!sink.wants(b)) return;
-    if (op === "add") return passOn(sink, b, dy, shape, false);
-    const { source, target } = claim(dy, shape);
-    sink.give(b, sumTo(computeUnary("neg", source, 0, 0, target), shape, b.shape));
+    if (op === "add") return passOn(sink, b, dy, false);
+    const { source, target } = claim(dy, dy.shape);
+    sink.give(b, reducedTo(computeUnary("neg", source, 0, 0, target), b.shape));
   });
   return y;
 }
@@ -341,15 +347,12 @@ export function where(condition: Tensor, left: Operand, right: Operand): Tensor 
   const { a, b, made } = operands("where", left, right);
   requireSameDevice("where", condition, a);
   const y = computeWhere(condition, a, b);
-  const { shape } = y;
   record("where", [a, b], [y], ([dy], sink) => {
     if (dy === null) return;
     const zero = constant("where", dy, 0);
-    const shaped = dy.alias(shape);
-    if (sink.wants(a)) sink.give(a, sumTo(computeWhere(condition, shaped, zero), shape, a.shape));
-    if (sink.wants(b)) sink.give(b, sumTo(computeWhere(condition, zero, shaped), shape, b.shape));
+    if (sink.wants(a)) sink.give(a, reducedTo(computeWhere(condition, dy, zero), a.shape));
+    if (sink.wants(b)) sink.give(b, reducedTo(computeWhere(condition, zero, dy), b.shape));
     zero.dispose();
-    shaped.dispose();
   }, made);
   return y;
 }

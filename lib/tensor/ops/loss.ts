@@ -2,6 +2,7 @@
 
 import { isGradEnabled, needsGrad, record } from "../autograd.js";
 import type { Tensor } from "../tensor.js";
+import { zerosOf } from "./compute.js";
 import { code, emptyLike, flag, optional, requireDtype, requireSameDevice, rowsOf, run, widthOf, wrongShape } from "./kernel.js";
 
 /** Options of `linearCrossEntropy`. */
@@ -62,19 +63,16 @@ export function linearCrossEntropy(hidden: Tensor, weight: Tensor, targets: Tens
   record(op, [hidden, weight], [loss], ([dloss], sink) => {
     if (dloss === null) return;
     // The gradients wait as if the loss's own gradient were 1; only another value costs a multiplication.
-    const scaleBy = (t: Tensor): void => {
-      if (!dloss.isOne) run(t, "axpy", t.use(), dloss.use(), t.use(), t.size, code(t), code(t), 1, 0);
+    const take = (waiting: Tensor): Tensor => {
+      const gradient = sink.retains ? emptyLike(waiting) : waiting.move(waiting.shape);
+      const source = sink.retains ? waiting : gradient;
+      if (sink.retains || !dloss.isOne) {
+        run(source, "axpy", source.use(), dloss.use(), gradient.use(), source.size, code(source), code(source), 1, 0);
+      }
+      return gradient;
     };
-    if (sink.wants(hidden)) {
-      const dx = dhidden.move(hidden.shape);
-      scaleBy(dx);
-      sink.give(hidden, dx);
-    }
-    if (sink.wants(weight)) {
-      const dw = dweight.move(weight.shape);
-      scaleBy(dw);
-      sink.give(weight, dw);
-    }
+    if (sink.wants(hidden)) sink.give(hidden, take(dhidden));
+    if (sink.wants(weight)) sink.give(weight, take(dweight));
   }, [dhidden, dweight]);
   return { loss, rowLoss, count };
 }
@@ -117,21 +115,23 @@ export function tokenLogProbs(hidden: Tensor, weight: Tensor, targets: Tensor, o
     ...sizes, chunkRows, code(hidden),
   );
   record(op, [hidden, weight], [logProbs, entropy], ([dlogp, dentropy], sink) => {
-    let upstream = dlogp;
-    if (upstream === null) {
-      upstream = emptyLike(logProbs);
-      run(upstream, "fill", upstream.use(), upstream.size, code(upstream), 0);
-    }
-    const dlogProbs = upstream;
+    const dlogProbs = dlogp ?? zerosOf(logProbs);
     const dhidden = emptyLike(hidden);
     const write = (target: Tensor, accumulate: boolean): void =>
       run(
         hidden, "tokenLogProbsBackward", hidden.use(), weight.use(), targets.use(), lse.use(), entropy.use(), dlogProbs.use(),
         optional(dentropy), dhidden.use(), target.use(), ...sizes, flag(accumulate), chunkRows, code(hidden),
       );
-    if (sink.wants(weight)) sink.into(weight, write);
-    else write(emptyLike(hidden, weightShape, "f32"), false);
+    if (sink.wants(weight)) {
+      sink.into(weight, write);
+    } else {
+      const unused = emptyLike(hidden, weightShape, "f32");
+      write(unused, false);
+      unused.dispose();
+    }
+    if (dlogp === null) dlogProbs.dispose();
     if (sink.wants(hidden)) sink.give(hidden, dhidden);
+    else dhidden.dispose();
   }, [lse]);
   return { logProbs, entropy };
 }

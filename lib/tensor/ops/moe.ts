@@ -1,7 +1,7 @@
 /** Mixture-of-experts routing, balancing and dispatch. Counts and offsets stay on the device. */
 
 import { isRecomputing } from "../checkpoint.js";
-import { record } from "../autograd.js";
+import { needsGrad, record } from "../autograd.js";
 import type { Tensor } from "../tensor.js";
 import { BALANCE_COUNTING, GROUP_SCORE, ROUTER_SCORING } from "./codes.js";
 import { code, emptyLike, flag, optional, requireDtype, run, wrongShape } from "./kernel.js";
@@ -61,7 +61,7 @@ export function route(logits: Tensor, bias: Tensor | null, options: RouterOption
       ROUTER_SCORING[scoring], flag(normalise), scaling,
     );
     sink.give(logits, dlogits);
-  }, [scores, ids]);
+  }, needsGrad(logits) ? [scores, ids] : []);
   return { scores, ids, weights };
 }
 
@@ -168,7 +168,9 @@ export function combineTokens(x: Tensor, weights: Tensor, dispatch: Dispatch, ad
       chosen, width, code(x),
     );
     if (sink.wants(x)) sink.give(x, dx);
+    else dx.dispose();
     if (sink.wants(weights)) sink.give(weights, dweights);
+    else dweights.dispose();
     if (sink.wants(addend)) sink.give(addend, dy.alias());
   });
   return y;

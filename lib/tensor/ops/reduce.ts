@@ -4,9 +4,9 @@ import { ConfigError } from "../../errors.js";
 import { record } from "../autograd.js";
 import { scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
-import { type Axes, gatherLines, type Lines, linesOf, normaliseAxes, normaliseAxis, reduceLines, restoreLines } from "./axes.js";
+import { type Axes, axisView, gatherLines, type Lines, linesOf, normaliseAxes, normaliseAxis, reduceLines, restoreLines } from "./axes.js";
 import { REDUCE_OPS } from "./codes.js";
-import { computeBinary, computeCast, computeUnary, computeWhere, constant, zerosOf } from "./compute.js";
+import { computeBinary, computeCast, computeUnary, computeWhere, constant } from "./compute.js";
 import { code, emptyLike, flag, requireDtype, run } from "./kernel.js";
 import { expanded } from "./layout.js";
 
@@ -21,11 +21,11 @@ type ReduceName = keyof typeof REDUCE_OPS;
 /** The gradient of x [its shape] from dy; both are x's dtype. */
 type ReduceGradient = (dy: Tensor, x: Tensor, y: Tensor, lines: Lines) => Tensor;
 
-function reduce(op: ReduceName, x: Tensor, axes: Axes, options: ReduceOptions, gradient: ReduceGradient): Tensor {
+function reduce(op: ReduceName, x: Tensor, axes: Axes, options: ReduceOptions, gradient: ReduceGradient | null): Tensor {
   const lines = linesOf(x.shape, normaliseAxes(op, axes, x.rank));
   const reduced = reduceLines(op, x, lines);
   const y = options.keepDims === true ? reduced.move(lines.keptAsOnes) : reduced;
-  if (y.dtype === "i32") return y;
+  if (gradient === null || y.dtype === "i32") return y;
   record(op, [x], [y], ([dy], sink) => {
     if (dy !== null && sink.wants(x)) sink.give(x, gradient(dy, x, y, lines));
   });
@@ -117,13 +117,13 @@ export function prod(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tenso
 /** Index of the largest element along an axis, the lowest on ties, i32; without an axis, into the flattened tensor. Not differentiable. */
 export function argmax(x: Tensor, axis?: number | null, options: ReduceOptions = {}): Tensor {
   requireDtype("argmax", "x", x, "f32", "bf16");
-  return reduce("argMax", x, axis, options, spread.bind(null, "argmax"));
+  return reduce("argMax", x, axis, options, null);
 }
 
 /** Index of the smallest element along an axis; else as `argmax`. */
 export function argmin(x: Tensor, axis?: number | null, options: ReduceOptions = {}): Tensor {
   requireDtype("argmin", "x", x, "f32", "bf16");
-  return reduce("argMin", x, axis, options, spread.bind(null, "argmin"));
+  return reduce("argMin", x, axis, options, null);
 }
 
 const LOWEST = -3.4028234663852886e38;
@@ -192,7 +192,7 @@ export interface CumsumOptions {
 export function cumsum(x: Tensor, axis: number, options: CumsumOptions = {}): Tensor {
   const { reverse = false } = options;
   requireDtype("cumsum", "x", x, "f32", "bf16", "i32");
-  const { outer, n, inner } = linesOf(x.shape, [normaliseAxis("cumsum", axis, x.rank)]);
+  const { outer, n, inner } = axisView(x.shape, normaliseAxis("cumsum", axis, x.rank));
   const running = (from: Tensor, backwards: boolean): Tensor => {
     const to = emptyLike(from, x.shape);
     run(from, "cumsum", from.use(), to.use(), code(from), outer, n, inner, flag(backwards));
@@ -204,11 +204,4 @@ export function cumsum(x: Tensor, axis: number, options: CumsumOptions = {}): Te
     if (dy !== null && sink.wants(x)) sink.give(x, running(dy, !reverse));
   });
   return y;
-}
-
-/** @internal Zeros, then src added at `index` along [outer, n, inner]; index and src are [outer, m, inner]. */
-export function scatterLines(src: Tensor, index: Tensor, like: Tensor, outer: number, n: number, m: number, inner: number): Tensor {
-  const out = zerosOf(like);
-  run(src, "scatterAdd", src.use(), index.use(), out.use(), code(src), outer, n, m, inner, 1);
-  return out;
 }

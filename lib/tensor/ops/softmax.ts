@@ -22,11 +22,9 @@ function normalised(name: string, x: Tensor, axis: number, log: boolean): Tensor
   const y = source === x ? rows : restoreLines(name, rows.alias(), lines, x.shape);
   record(name, [x], [y], ([dy], sink) => {
     if (dy === null || !sink.wants(x)) return;
-    const shaped = dy.alias(x.shape);
-    const upstream = gatherLines(name, shaped, lines);
-    const dx = upstream === shaped ? emptyLike(x) : upstream;
+    const upstream = gatherLines(name, dy, lines);
+    const dx = upstream === dy ? emptyLike(x) : upstream;
     run(x, "softmaxBackward", rows.use(), upstream.use(), dx.use(), lines.outer, lines.n, flag(log), code(x));
-    shaped.dispose();
     sink.give(x, restoreLines(name, dx, lines, x.shape));
   }, rows === y ? [] : [rows]);
   return y;

@@ -1,5 +1,6 @@
-// attention.cc — attentionForward: online softmax over key blocks (FlashAttention), queries across vector lanes as attention_plan.h says.
-// A long row of keys that only a few queries read (decoding) is cut into chunks of fixed length, whose results are merged in order.
+// attention.cc — attentionForward: online softmax over key blocks (FlashAttention), queries across vector
+// lanes as attention_plan.h says. A long row of keys that only a few queries read (decoding) is cut into
+// chunks of fixed length, whose results are merged in order.
 #include <cmath>
 #include <limits>
 
@@ -17,7 +18,8 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 namespace {
 
 constexpr int kBlockSlot = 4, kPlanSlot = 5, kPartialSlot = 6;
-// One segment: its rows, and how its work is cut. All of it follows from lengths alone, never from the number of threads.
+// One segment: its rows, and how its work is cut. All of it follows from lengths alone, never from the number
+// of threads.
 struct Segment {
   int64_t queryBegin, queries, keyBegin, keys;
   bool flat;  // a block's lanes run over the heads of a group too; else a block holds queries of one head
@@ -51,7 +53,8 @@ struct QueryBlock {
 
   QueryBlock(const AttentionForwardArgs& a, const Segment& segment, const HeadRange& heads, int64_t block) {
     if (segment.flat) {
-      const int64_t first = block * kQueryBlock, last = std::min(first + kQueryBlock, heads.count() * segment.queries);
+      const int64_t first = block * kQueryBlock,
+                    last = std::min(first + kQueryBlock, heads.count() * segment.queries);
       for (int64_t i = first; i < last;) {
         const int64_t head = heads.first + i / segment.queries, t = i % segment.queries;
         const int64_t taken = std::min(last - i, segment.queries - t);
@@ -59,7 +62,8 @@ struct QueryBlock {
         i += taken;
       }
     } else {
-      const int64_t perHead = (segment.queries + kQueryBlock - 1) / kQueryBlock, head = heads.first + block / perHead;
+      const int64_t perHead = (segment.queries + kQueryBlock - 1) / kQueryBlock,
+                    head = heads.first + block / perHead;
       // The last queries see the most keys and go first, which leaves small items for the end.
       const int64_t first = (perHead - 1 - block % perHead) * kQueryBlock;
       if (head < heads.last) append(a, segment, head, first, std::min(kQueryBlock, segment.queries - first));
@@ -69,7 +73,8 @@ struct QueryBlock {
 
  private:
   // Queries first .. first + taken of one head go to the next lanes.
-  void append(const AttentionForwardArgs& a, const Segment& segment, int64_t head, int64_t first, int64_t taken) {
+  void append(const AttentionForwardArgs& a, const Segment& segment, int64_t head, int64_t first,
+              int64_t taken) {
     const int64_t row = segment.queryBegin + first;
     const T* fromQ = static_cast<const T*>(a.q) + row * a.qRow + head * a.qHead;
     T* toO = static_cast<T*>(a.o) + row * a.oRow + head * a.oHead;
@@ -91,8 +96,10 @@ struct BlockScratch {
 
   explicit BlockScratch(const AttentionForwardArgs& a)
       : keyRow(padded(a.qkDim - a.sharedDim) + padded(a.sharedDim)), valueRow(padded(a.vDim)) {
-    const int64_t numbers = (keyRow + valueRow) * (kQueryBlock + kKeyBlock) + kKeyBlock * kQueryBlock + 3 * kQueryBlock;
-    float* next = static_cast<float*>(threadScratch(kBlockSlot, static_cast<size_t>(numbers) * sizeof(float)));
+    const int64_t numbers =
+        (keyRow + valueRow) * (kQueryBlock + kKeyBlock) + kKeyBlock * kQueryBlock + 3 * kQueryBlock;
+    float* next =
+        static_cast<float*>(threadScratch(kBlockSlot, static_cast<size_t>(numbers) * sizeof(float)));
     const auto take = [&next](int64_t count) {
       float* taken = next;
       next += count;
@@ -110,7 +117,8 @@ struct BlockScratch {
 };
 
 // Turns the raw products of a run into base-2 scores: soft cap, then −inf where the mask hides a key.
-inline void finishScores(float* scores, const Run& run, const Positions& positions, const Mask& mask, float cap) {
+inline void finishScores(float* scores, const Run& run, const Positions& positions, const Mask& mask,
+                         float cap) {
   const int64_t from = run.firstVector * kLanes, to = run.lastVector * kLanes;
   if (cap > 0) {
     const float scale = cap * kLog2e;
@@ -129,7 +137,8 @@ inline void finishScores(float* scores, const Run& run, const Positions& positio
   }
 }
 
-// One block of queries against the keys [firstKey, lastKey) of its segment; o and the sums are left in scratch.
+// One block of queries against the keys [firstKey, lastKey) of its segment; o and the sums are left in
+// scratch.
 template <typename T>
 void attendBlock(const AttentionForwardArgs& a, const Mask& mask, const Segment& segment, int64_t kvHead,
                  const QueryBlock<T>& block, int64_t firstKey, int64_t lastKey, const BlockScratch& scratch) {
@@ -146,23 +155,17 @@ void attendBlock(const AttentionForwardArgs& a, const Mask& mask, const Segment&
     store(scratch.sums + v * kLanes, Vec{});
   }
 
-  const int64_t ownDim = a.qkDim - a.sharedDim;
   firstKey = std::max(firstKey, positions.firstKey(mask));
   lastKey = std::min(lastKey, positions.lastKey(mask, segment.keys));
   for (int64_t begin = firstKey; begin < lastKey; begin += kKeyBlock) {
     const int64_t end = std::min(begin + kKeyBlock, lastKey), row = segment.keyBegin + begin;
-    const T* kSource=static_cast<const T*>(a.k) + row * a.kRow + kvHead * a.kHead;
-    const T* vSource=static_cast<const T*>(a.v) + row * a.vRow + kvHead * a.vHead;
-    const float *kUse=scratch.keys,*vUse=scratch.values; int64_t kLd=scratch.keyRow,vLd=scratch.valueRow;
-    if constexpr (sizeof(T)==4) { if(a.sharedDim==0){kUse=kSource;kLd=a.kRow;} vUse=vSource; vLd=a.vRow; }
-    if(kUse==scratch.keys) copyRows(scratch.keys, scratch.keyRow, kSource, a.kRow,
-             end - begin, ownDim);
-    if (a.sharedDim > 0) {
-      copyRows(scratch.keys + ownDim, scratch.keyRow, static_cast<const T*>(a.kShared) + row * a.kSharedRow,
-               a.kSharedRow, end - begin, a.sharedDim);
-    }
-    if(vUse==scratch.values) copyRows(scratch.values, scratch.valueRow, vSource, a.vRow,
-             end - begin, a.vDim);
+    const T* shared = a.sharedDim > 0 ? static_cast<const T*>(a.kShared) + row * a.kSharedRow : nullptr;
+    const Rows keys =
+        keyRows(scratch.keys, scratch.keyRow, static_cast<const T*>(a.k) + row * a.kRow + kvHead * a.kHead,
+                a.kRow, a.qkDim - a.sharedDim, shared, a.kSharedRow, a.sharedDim, end - begin);
+    const Rows values =
+        blockRows(scratch.values, scratch.valueRow,
+                  static_cast<const T*>(a.v) + row * a.vRow + kvHead * a.vHead, a.vRow, end - begin, a.vDim);
 
     Run runs[kMaxRuns];
     const int runCount = positions.runs(mask, begin, end, runs);
@@ -171,13 +174,14 @@ void attendBlock(const AttentionForwardArgs& a, const Mask& mask, const Segment&
     for (int i = 0; i < runCount; ++i) {
       const Run& run = runs[i];
       float* scores = scratch.scores + (run.begin - begin) * kQueryBlock;
-      tileProduct<false>(kUse + (run.begin - begin) * kLd, kLd,
+      tileProduct<false>(keys.at + (run.begin - begin) * keys.stride, keys.stride,
                          scratch.q + run.firstVector * kLanes, kQueryBlock, scores + run.firstVector * kLanes,
                          kQueryBlock, run.end - run.begin, run.lastVector - run.firstVector, a.qkDim, false);
       finishScores(scores, run, positions, mask, cap);
       for (int v = run.firstVector; v < run.lastVector; ++v) {
         Vec most = largest[v];
-        for (int64_t j = 0; j < run.end - run.begin; ++j) most = larger(load(scores + j * kQueryBlock + v * kLanes), most);
+        for (int64_t j = 0; j < run.end - run.begin; ++j)
+          most = larger(load(scores + j * kQueryBlock + v * kLanes), most);
         largest[v] = most;
       }
     }
@@ -205,7 +209,7 @@ void attendBlock(const AttentionForwardArgs& a, const Mask& mask, const Segment&
         }
         store(scratch.sums + v * kLanes, sum);
       }
-      tileProduct<true>(vUse + (run.begin - begin) * vLd, vLd,
+      tileProduct<true>(values.at + (run.begin - begin) * values.stride, values.stride,
                         scores + run.firstVector * kLanes, kQueryBlock, scratch.o + run.firstVector * kLanes,
                         kQueryBlock, a.vDim, run.lastVector - run.firstVector, run.end - run.begin, true);
     }
@@ -215,8 +219,10 @@ void attendBlock(const AttentionForwardArgs& a, const Mask& mask, const Segment&
 // The same for a block of at most kFewRows queries. scratch.o is left as [query][padded vDim].
 template <typename T>
 void attendFewRows(const AttentionForwardArgs& a, const Mask& mask, const Segment& segment, int64_t kvHead,
-                   const QueryBlock<T>& block, int64_t firstKey, int64_t lastKey, const BlockScratch& scratch) {
-  const int64_t ownDim = a.qkDim - a.sharedDim, ownRow = padded(ownDim), queryRow = ownRow + padded(a.sharedDim);
+                   const QueryBlock<T>& block, int64_t firstKey, int64_t lastKey,
+                   const BlockScratch& scratch) {
+  const int64_t ownDim = a.qkDim - a.sharedDim, ownRow = padded(ownDim),
+                queryRow = ownRow + padded(a.sharedDim);
   const float scale = static_cast<float>(a.softcap > 0 ? a.scale / a.softcap : a.scale * 1.4426950408889634);
   std::fill(scratch.q, scratch.q + block.count * queryRow, 0.0f);
   for (int64_t r = 0; r < block.count; ++r) {
@@ -226,7 +232,8 @@ void attendFewRows(const AttentionForwardArgs& a, const Mask& mask, const Segmen
   }
   RowsJob<T> job{};
   job.keys = static_cast<const T*>(a.k) + segment.keyBegin * a.kRow + kvHead * a.kHead;
-  job.sharedKeys = a.sharedDim > 0 ? static_cast<const T*>(a.kShared) + segment.keyBegin * a.kSharedRow : nullptr;
+  job.sharedKeys =
+      a.sharedDim > 0 ? static_cast<const T*>(a.kShared) + segment.keyBegin * a.kSharedRow : nullptr;
   job.values = static_cast<const T*>(a.v) + segment.keyBegin * a.vRow + kvHead * a.vHead;
   job.keyStride = a.kRow;
   job.sharedStride = a.kSharedRow;
@@ -280,7 +287,8 @@ void writeBlock(const BlockScratch& scratch, T* const* o, float* const* lse, int
   }
 }
 
-// Merges the results of a block's key chunks: o = Σ_i e^(lse_i − lse)·o_i, in order of i. Overwrites the partial lse.
+// Merges the results of a block's key chunks: o = Σ_i e^(lse_i − lse)·o_i, in order of i. Overwrites the
+// partial lse.
 template <typename T>
 void mergeSplits(const QueryBlock<T>& block, float* partial, int64_t record, int64_t splits, int64_t vDim) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -316,10 +324,12 @@ void clearOutside(const AttentionForwardArgs& a) {
     for (int64_t h = 0; h < a.heads; ++h) {
       T* o = static_cast<T*>(a.o) + row * a.oRow + h * a.oHead;
       std::fill(o, o + a.vDim, T{});
-      if (a.lse != nullptr) static_cast<float*>(a.lse)[h * a.tokensQ + row] = std::numeric_limits<float>::infinity();
+      if (a.lse != nullptr)
+        static_cast<float*>(a.lse)[h * a.tokensQ + row] = std::numeric_limits<float>::infinity();
     }
   };
-  const int64_t first = a.segments > 0 ? cuQ[0] : a.tokensQ, last = a.segments > 0 ? cuQ[a.segments] : a.tokensQ;
+  const int64_t first = a.segments > 0 ? cuQ[0] : a.tokensQ,
+                last = a.segments > 0 ? cuQ[a.segments] : a.tokensQ;
   for (int64_t row = 0; row < first; ++row) clear(row);
   for (int64_t row = last; row < a.tokensQ; ++row) clear(row);
 }
@@ -329,7 +339,8 @@ int forward(const AttentionForwardArgs& a) {
   const Mask mask(a.causal, a.window);
   clearOutside<T>(a);
   // itemEnd[s]: items of segments up to s. partialAt[s]: where the partial results of segment s begin.
-  auto* itemEnd = static_cast<int64_t*>(threadScratch(kPlanSlot, static_cast<size_t>(2 * a.segments) * sizeof(int64_t)));
+  auto* itemEnd =
+      static_cast<int64_t*>(threadScratch(kPlanSlot, static_cast<size_t>(2 * a.segments) * sizeof(int64_t)));
   int64_t* partialAt = itemEnd + a.segments;
   int64_t items = 0, numbers = 0;
   const int64_t group = (a.heads + a.kvHeads - 1) / a.kvHeads;
@@ -340,7 +351,8 @@ int forward(const AttentionForwardArgs& a) {
     partialAt[s] = numbers;
     if (segment.splits > 1) numbers += a.kvHeads * segment.splits * segment.queries * group * (a.vDim + 1);
   }
-  float* partials = static_cast<float*>(threadScratch(kPartialSlot, static_cast<size_t>(numbers) * sizeof(float)));
+  float* partials =
+      static_cast<float*>(threadScratch(kPartialSlot, static_cast<size_t>(numbers) * sizeof(float)));
 
   parallelDynamic(items, [&](int64_t item) {
     const int64_t s = std::upper_bound(itemEnd, itemEnd + a.segments, item) - itemEnd;
@@ -354,7 +366,8 @@ int forward(const AttentionForwardArgs& a) {
     if (block.count == 0) return;
     const BlockScratch scratch(a);
     const int64_t firstKey = split * Segment::kSplitKeys;
-    const int64_t lastKey = segment.splits > 1 ? std::min(firstKey + Segment::kSplitKeys, segment.keys) : segment.keys;
+    const int64_t lastKey =
+        segment.splits > 1 ? std::min(firstKey + Segment::kSplitKeys, segment.keys) : segment.keys;
     if (block.count <= kFewRows) {
       attendFewRows(a, mask, segment, kvHead, block, firstKey, lastKey, scratch);
     } else {
@@ -364,7 +377,8 @@ int forward(const AttentionForwardArgs& a) {
       writeBlock<T>(scratch, block.o, block.lse, block.count, a.vDim);
       return;
     }
-    float* record = partials + partialAt[s] + (kvHead * segment.splits + split) * segment.queries * group * (a.vDim + 1);
+    float* record =
+        partials + partialAt[s] + (kvHead * segment.splits + split) * segment.queries * group * (a.vDim + 1);
     float *o[kQueryBlock], *lse[kQueryBlock];
     for (int64_t i = 0; i < block.count; ++i) {
       o[i] = record + i * a.vDim;
@@ -382,7 +396,8 @@ int forward(const AttentionForwardArgs& a) {
       const QueryBlock<T> block(a, segment, HeadRange(kvHead, a.heads, a.kvHeads), 0);
       if (block.count == 0) continue;
       const int64_t record = segment.queries * group * (a.vDim + 1);
-      mergeSplits(block, partials + partialAt[s] + kvHead * segment.splits * record, record, segment.splits, a.vDim);
+      mergeSplits(block, partials + partialAt[s] + kvHead * segment.splits * record, record, segment.splits,
+                  a.vDim);
     }
   });
   return 0;
@@ -392,8 +407,8 @@ int attentionForward(KernelContext* context, const void* args) {
   const auto& a = *static_cast<const AttentionForwardArgs*>(args);
   if (a.tokensQ == 0 || a.heads == 0) return 0;
   if (a.kvHeads < 1 || a.kvHeads > a.heads) {
-    return fail(context, "attentionForward: kvHeads must lie in 1..heads = %lld, got %lld", static_cast<long long>(a.heads),
-                static_cast<long long>(a.kvHeads));
+    return fail(context, "attentionForward: kvHeads must lie in 1..heads = %lld, got %lld",
+                static_cast<long long>(a.heads), static_cast<long long>(a.kvHeads));
   }
   switch (a.dtype) {
     case kF32:

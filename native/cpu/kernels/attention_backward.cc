@@ -1,6 +1,7 @@
-// attention_backward.cc — attentionBackward: P is recomputed from the saved log-sum-exp, one pair of a query block and a key block at a time,
-// laid out as attention_plan.h says. dq of a query block sums over key blocks in ascending order; dk and dv of a key block sum over the
-// group's heads and their query blocks in ascending order. Two ways of handing out the work keep these orders, so both give the same bits.
+// attention_backward.cc — attentionBackward: P is recomputed from the saved log-sum-exp, one pair of a query
+// block and a key block at a time, laid out as attention_plan.h says. dq of a query block sums over key
+// blocks in ascending order; dk and dv of a key block sum over the group's heads and their query blocks in
+// ascending order. Two ways of handing out the work keep these orders, so both give the same bits.
 #include <limits>
 #include <tuple>
 #include <utility>
@@ -34,14 +35,17 @@ struct Segment {
   int64_t keyBlocks() const { return (keys + kKeyBlock - 1) / kKeyBlock; }
 };
 
-// Scratch of one pair of blocks, carved from the thread's arena. q, dout: [channel][query]; their rows: [query][channel].
+// Scratch of one pair of blocks, carved from the thread's arena. q, dout: [channel][query]; their rows:
+// [query][channel].
 struct PairScratch {
   float *q, *dout, *qRows, *doutRows, *dq, *p, *ds, *keys, *values, *lse, *delta, *factors;
   int64_t qkRow, vRow;
 
   explicit PairScratch(const AttentionBackwardArgs& a) : qkRow(padded(a.qkDim)), vRow(padded(a.vDim)) {
-    const int64_t numbers = kQueryBlock * (3 * qkRow + 2 * vRow + 3 + 2 * kKeyBlock) + kKeyBlock * (qkRow + vRow);
-    float* next = static_cast<float*>(threadScratch(kBlockSlot, static_cast<size_t>(numbers) * sizeof(float)));
+    const int64_t numbers =
+        kQueryBlock * (3 * qkRow + 2 * vRow + 3 + 2 * kKeyBlock) + kKeyBlock * (qkRow + vRow);
+    float* next =
+        static_cast<float*>(threadScratch(kBlockSlot, static_cast<size_t>(numbers) * sizeof(float)));
     const auto take = [&next](int64_t count) {
       float* taken = next;
       next += count;
@@ -76,8 +80,9 @@ class Backward {
     clearOutside();
     // sharedSums_ [kvHeads, tokensK, sharedDim]: what each key head adds to dkShared.
     const int64_t numbers = a_.sharedDim > 0 ? a_.kvHeads * a_.tokensK * a_.sharedDim : 0;
-    auto* ends = static_cast<int64_t*>(threadScratch(
-        kPlanSlot, static_cast<size_t>(2 * a_.segments) * sizeof(int64_t) + static_cast<size_t>(numbers) * sizeof(float)));
+    auto* ends = static_cast<int64_t*>(
+        threadScratch(kPlanSlot, static_cast<size_t>(2 * a_.segments) * sizeof(int64_t) +
+                                     static_cast<size_t>(numbers) * sizeof(float)));
     sharedSums_ = reinterpret_cast<float*>(ends + 2 * a_.segments);
     if (splitIsFaster()) {
       runSplit(ends, ends + a_.segments);
@@ -90,7 +95,8 @@ class Backward {
   }
 
  private:
-  // A whole key head of a segment is one item of 5 products per pair of blocks; the split way has small items but 7 products.
+  // A whole key head of a segment is one item of 5 products per pair of blocks; the split way has small items
+  // but 7 products.
   bool splitIsFaster() const {
     const double threads = omp_in_parallel() ? 1 : omp_get_max_threads();
     const double group = static_cast<double>((a_.heads + a_.kvHeads - 1) / a_.kvHeads);
@@ -111,8 +117,8 @@ class Backward {
   // dq, dk and dv of one key head of one segment.
   void runWhole(const Segment& segment, int64_t kvHead) {
     const PairScratch scratch(a_);
-    float* dk = static_cast<float*>(
-        threadScratch(kSumSlot, static_cast<size_t>(segment.keys * (scratch.qkRow + scratch.vRow)) * sizeof(float)));
+    float* dk = static_cast<float*>(threadScratch(
+        kSumSlot, static_cast<size_t>(segment.keys * (scratch.qkRow + scratch.vRow)) * sizeof(float)));
     float* dv = dk + segment.keys * scratch.qkRow;
     std::fill(dk, dv + segment.keys * scratch.vRow, 0.0f);
     const HeadRange heads(kvHead, a_.heads, a_.kvHeads);
@@ -122,7 +128,8 @@ class Backward {
         clearQueryGradient(queries, scratch);
         for (int64_t keyBlock = queries.firstBlock; keyBlock < queries.lastBlock; ++keyBlock) {
           const int64_t at = keyBlock * kKeyBlock;
-          visitPair(segment, kvHead, queries, keyBlock, scratch, true, dk + at * scratch.qkRow, dv + at * scratch.vRow);
+          visitPair(segment, kvHead, queries, keyBlock, scratch, true, dk + at * scratch.qkRow,
+                    dv + at * scratch.vRow);
         }
         writeQueryGradient(segment, head, block, queries, scratch);
       }
@@ -158,8 +165,8 @@ class Backward {
       const int64_t index = item - (s > 0 ? keyEnds[s - 1] : 0);
       const int64_t kvHead = index % a_.kvHeads, keyBlock = index / a_.kvHeads;
       const PairScratch scratch(a_);
-      float* dk = static_cast<float*>(
-          threadScratch(kSumSlot, static_cast<size_t>(kKeyBlock * (scratch.qkRow + scratch.vRow)) * sizeof(float)));
+      float* dk = static_cast<float*>(threadScratch(
+          kSumSlot, static_cast<size_t>(kKeyBlock * (scratch.qkRow + scratch.vRow)) * sizeof(float)));
       float* dv = dk + kKeyBlock * scratch.qkRow;
       std::fill(dk, dv + kKeyBlock * scratch.vRow, 0.0f);
       const HeadRange heads(kvHead, a_.heads, a_.kvHeads);
@@ -189,9 +196,10 @@ class Backward {
   struct Queries {
     int64_t count, firstBlock, lastBlock;
     Positions positions;
+    Rows qRows{}, doutRows{};  // only when asked for
 
-    Queries(const Backward& self, const Segment& segment, int64_t head, int64_t block, const PairScratch& scratch,
-            bool rows) {
+    Queries(const Backward& self, const Segment& segment, int64_t head, int64_t block,
+            const PairScratch& scratch, bool rows) {
       const AttentionBackwardArgs& a = self.a_;
       const int64_t first = block * kQueryBlock, row = segment.queryBegin + first;
       count = std::min(kQueryBlock, segment.queries - first);
@@ -215,8 +223,8 @@ class Backward {
                      static_cast<float>(a.softcap > 0 ? a.scale / a.softcap : a.scale * 1.4426950408889634));
       packTransposed(scratch.dout, doutAt, count, a.vDim, 1.0f);
       if (rows) {
-        copyRows(scratch.qRows, scratch.qkRow, q, a.qRow, count, a.qkDim);
-        copyRows(scratch.doutRows, scratch.vRow, dout, a.oRow, count, a.vDim);
+        qRows = vectorRows(scratch.qRows, scratch.qkRow, q, a.qRow, count, a.qkDim);
+        doutRows = vectorRows(scratch.doutRows, scratch.vRow, dout, a.oRow, count, a.vDim);
       }
       for (int64_t lane = 0; lane < count; lane += kLanes) {
         Vec products[kLanes];
@@ -224,18 +232,21 @@ class Backward {
           products[i] = Vec{};
           if (lane + i >= count) continue;
           const T *x = o + (lane + i) * a.oRow, *y = dout + (lane + i) * a.oRow;
-          for (int64_t c = 0; c < a.vDim; c += kLanes) products[i] += loadUpTo(x + c, a.vDim - c) * loadUpTo(y + c, a.vDim - c);
+          for (int64_t c = 0; c < a.vDim; c += kLanes)
+            products[i] += loadUpTo(x + c, a.vDim - c) * loadUpTo(y + c, a.vDim - c);
         }
         store(scratch.delta + lane, sumRows(products));
         // Empty lanes look like rows without keys: lse = +inf makes their P zero.
-        for (int64_t i = lane; i < lane + kLanes; ++i) scratch.lse[i] = i < count ? lse[i] * kLog2e : kInfinity;
+        for (int64_t i = lane; i < lane + kLanes; ++i)
+          scratch.lse[i] = i < count ? lse[i] * kLog2e : kInfinity;
       }
     }
   };
 
   void clearQueryGradient(const Queries& queries, const PairScratch& scratch) const {
     for (int64_t c = 0; c < a_.qkDim; ++c) {
-      for (int v = 0; v < queries.positions.vectors; ++v) store(scratch.dq + c * kQueryBlock + v * kLanes, Vec{});
+      for (int v = 0; v < queries.positions.vectors; ++v)
+        store(scratch.dq + c * kQueryBlock + v * kLanes, Vec{});
     }
   }
 
@@ -249,7 +260,8 @@ class Backward {
   }
 
   // Scores of a run to P in scratch.p, and dout·vᵀ in scratch.ds to dS.
-  void differentiate(const Queries& queries, const Run& run, int64_t offset, const PairScratch& scratch) const {
+  void differentiate(const Queries& queries, const Run& run, int64_t offset,
+                     const PairScratch& scratch) const {
     float *p = scratch.p + offset, *ds = scratch.ds + offset;
     const int64_t keys = run.end - run.begin;
     if (cap_ > 0) {
@@ -265,7 +277,8 @@ class Backward {
         const int64_t at = j * kQueryBlock + v * kLanes;
         const Vec score = load(p + at);
         Vec probability = exp2Lanes((cap_ > 0 ? score * (cap_ * kLog2e) : score) - lse);
-        if (!full) probability = queries.positions.lanesThatSee(mask_, v, run.begin + j) ? probability : Vec{};
+        if (!full)
+          probability = queries.positions.lanesThatSee(mask_, v, run.begin + j) ? probability : Vec{};
         Vec gradient = probability * (load(ds + at) - delta);
         if (cap_ > 0) gradient *= 1.0f - score * score;
         store(p + at, probability);
@@ -274,19 +287,19 @@ class Backward {
     }
   }
 
-  // Adds what a pair of blocks gives to scratch.dq (when wanted) and to dk and dv of the key block (when not null).
-  void visitPair(const Segment& segment, int64_t kvHead, const Queries& queries, int64_t keyBlock, const PairScratch& scratch,
-                 bool wantQueries, float* dk, float* dv) const {
+  // Adds what a pair of blocks gives to scratch.dq (when wanted) and to dk and dv of the key block (when not
+  // null).
+  void visitPair(const Segment& segment, int64_t kvHead, const Queries& queries, int64_t keyBlock,
+                 const PairScratch& scratch, bool wantQueries, float* dk, float* dv) const {
     const int64_t begin = keyBlock * kKeyBlock, end = std::min(begin + kKeyBlock, segment.keys);
     const int64_t row = segment.keyBegin + begin;
-    copyRows(scratch.keys, scratch.qkRow, static_cast<const T*>(a_.k) + row * a_.kRow + kvHead * a_.kHead, a_.kRow,
-             end - begin, ownDim_);
-    if (a_.sharedDim > 0) {
-      copyRows(scratch.keys + ownDim_, scratch.qkRow, static_cast<const T*>(a_.kShared) + row * a_.kSharedRow,
-               a_.kSharedRow, end - begin, a_.sharedDim);
-    }
-    copyRows(scratch.values, scratch.vRow, static_cast<const T*>(a_.v) + row * a_.vRow + kvHead * a_.vHead, a_.vRow,
-             end - begin, a_.vDim);
+    const T* shared = a_.sharedDim > 0 ? static_cast<const T*>(a_.kShared) + row * a_.kSharedRow : nullptr;
+    const Rows kRows =
+        keyRows(scratch.keys, scratch.qkRow, static_cast<const T*>(a_.k) + row * a_.kRow + kvHead * a_.kHead,
+                a_.kRow, ownDim_, shared, a_.kSharedRow, a_.sharedDim, end - begin);
+    const Rows vRows = blockRows(scratch.values, scratch.vRow,
+                                 static_cast<const T*>(a_.v) + row * a_.vRow + kvHead * a_.vHead, a_.vRow,
+                                 end - begin, a_.vDim);
 
     Run runs[kMaxRuns];
     const int count = queries.positions.runs(mask_, begin, end, runs);
@@ -294,32 +307,38 @@ class Backward {
       const Run& run = runs[i];
       const int64_t keys = run.end - run.begin, vectors = run.lastVector - run.firstVector;
       const int64_t lane = run.firstVector * kLanes, at = run.begin - begin, offset = at * kQueryBlock;
-      const float *k = scratch.keys + at * scratch.qkRow, *v = scratch.values + at * scratch.vRow;
+      const float *k = kRows.at + at * kRows.stride, *v = vRows.at + at * vRows.stride;
       float *p = scratch.p + offset + lane, *ds = scratch.ds + offset + lane;
-      tileProduct<false>(k, scratch.qkRow, scratch.q + lane, kQueryBlock, p, kQueryBlock, keys, vectors, a_.qkDim, false);
-      tileProduct<false>(v, scratch.vRow, scratch.dout + lane, kQueryBlock, ds, kQueryBlock, keys, vectors, a_.vDim, false);
+      tileProduct<false>(k, kRows.stride, scratch.q + lane, kQueryBlock, p, kQueryBlock, keys, vectors,
+                         a_.qkDim, false);
+      tileProduct<false>(v, vRows.stride, scratch.dout + lane, kQueryBlock, ds, kQueryBlock, keys, vectors,
+                         a_.vDim, false);
       differentiate(queries, run, offset, scratch);
       if (wantQueries) {
-        tileProduct<true>(k, scratch.qkRow, ds, kQueryBlock, scratch.dq + lane, kQueryBlock, a_.qkDim, vectors, keys, true);
+        tileProduct<true>(k, kRows.stride, ds, kQueryBlock, scratch.dq + lane, kQueryBlock, a_.qkDim, vectors,
+                          keys, true);
       }
       if (dk == nullptr) continue;
       const int64_t depth = std::min<int64_t>(run.lastVector * kLanes, queries.count) - lane;
-      tileProduct<false>(p, kQueryBlock, scratch.doutRows + lane * scratch.vRow, scratch.vRow, dv + at * scratch.vRow,
-                         scratch.vRow, keys, vectorsOf(a_.vDim), depth, true);
-      tileProduct<false>(ds, kQueryBlock, scratch.qRows + lane * scratch.qkRow, scratch.qkRow, dk + at * scratch.qkRow,
-                         scratch.qkRow, keys, vectorsOf(a_.qkDim), depth, true);
+      tileProduct<false>(p, kQueryBlock, queries.doutRows.at + lane * queries.doutRows.stride,
+                         queries.doutRows.stride, dv + at * scratch.vRow, scratch.vRow, keys,
+                         vectorsOf(a_.vDim), depth, true);
+      tileProduct<false>(ds, kQueryBlock, queries.qRows.at + lane * queries.qRows.stride,
+                         queries.qRows.stride, dk + at * scratch.qkRow, scratch.qkRow, keys,
+                         vectorsOf(a_.qkDim), depth, true);
     }
   }
 
   // Rounds the sums of the keys [begin, end) of a segment; dk and dv begin at key `begin`.
-  void writeKeyGradients(const Segment& segment, int64_t kvHead, int64_t begin, int64_t end, const float* dk, const float* dv,
-                         const PairScratch& scratch) const {
+  void writeKeyGradients(const Segment& segment, int64_t kvHead, int64_t begin, int64_t end, const float* dk,
+                         const float* dv, const PairScratch& scratch) const {
+    const auto write = [](auto* to, const float* from, int64_t width, float factor) {
+      for (int64_t c = 0; c < width; c += kLanes) storeUpTo(to + c, load(from + c) * factor, width - c);
+    };
     for (int64_t j = begin; j < end; ++j, dk += scratch.qkRow, dv += scratch.vRow) {
       const int64_t row = segment.keyBegin + j;
-      T* toK = static_cast<T*>(a_.dk) + row * a_.kRow + kvHead * a_.kHead;
-      T* toV = static_cast<T*>(a_.dv) + row * a_.vRow + kvHead * a_.vHead;
-      for (int64_t c = 0; c < ownDim_; ++c) toK[c] = fromFloat<T>(scale_ * dk[c]);
-      for (int64_t c = 0; c < a_.vDim; ++c) toV[c] = fromFloat<T>(dv[c]);
+      write(static_cast<T*>(a_.dk) + row * a_.kRow + kvHead * a_.kHead, dk, ownDim_, scale_);
+      write(static_cast<T*>(a_.dv) + row * a_.vRow + kvHead * a_.vHead, dv, a_.vDim, 1.0f);
       float* toShared = sharedSums_ + (kvHead * a_.tokensK + row) * a_.sharedDim;
       for (int64_t c = 0; c < a_.sharedDim; ++c) toShared[c] = scale_ * dk[ownDim_ + c];
     }
@@ -328,7 +347,8 @@ class Backward {
   // The rows that segments cover, as [first, last).
   std::pair<int64_t, int64_t> covered(const void* prefix, int64_t tokens) const {
     const auto* cu = static_cast<const int32_t*>(prefix);
-    return a_.segments > 0 ? std::pair<int64_t, int64_t>{cu[0], cu[a_.segments]} : std::pair<int64_t, int64_t>{tokens, tokens};
+    return a_.segments > 0 ? std::pair<int64_t, int64_t>{cu[0], cu[a_.segments]}
+                           : std::pair<int64_t, int64_t>{tokens, tokens};
   }
 
   void sumShared() const {
@@ -338,7 +358,8 @@ class Backward {
         T* to = static_cast<T*>(a_.dkShared) + row * a_.kSharedRow;
         for (int64_t c = 0; c < a_.sharedDim; ++c) {
           float sum = 0;
-          for (int64_t g = 0; g < a_.kvHeads; ++g) sum += sharedSums_[(g * a_.tokensK + row) * a_.sharedDim + c];
+          for (int64_t g = 0; g < a_.kvHeads; ++g)
+            sum += sharedSums_[(g * a_.tokensK + row) * a_.sharedDim + c];
           to[c] = fromFloat<T>(sum);
         }
       }
@@ -346,7 +367,8 @@ class Backward {
   }
 
   void clearOutside() const {
-    const auto clear = [](void* base, int64_t from, int64_t to, int64_t row, int64_t heads, int64_t head, int64_t width) {
+    const auto clear = [](void* base, int64_t from, int64_t to, int64_t row, int64_t heads, int64_t head,
+                          int64_t width) {
       for (int64_t r = from; r < to; ++r) {
         for (int64_t h = 0; h < heads; ++h) {
           T* at = static_cast<T*>(base) + r * row + h * head;
@@ -376,8 +398,8 @@ int attentionBackward(KernelContext* context, const void* args) {
   const auto& a = *static_cast<const AttentionBackwardArgs*>(args);
   if (a.heads == 0) return 0;
   if (a.kvHeads < 1 || a.kvHeads > a.heads) {
-    return fail(context, "attentionBackward: kvHeads must lie in 1..heads = %lld, got %lld", static_cast<long long>(a.heads),
-                static_cast<long long>(a.kvHeads));
+    return fail(context, "attentionBackward: kvHeads must lie in 1..heads = %lld, got %lld",
+                static_cast<long long>(a.heads), static_cast<long long>(a.kvHeads));
   }
   switch (a.dtype) {
     case kF32:
@@ -391,6 +413,8 @@ int attentionBackward(KernelContext* context, const void* args) {
 
 }  // namespace
 
-void registerAttentionBackward(Backend& table) { table.kernels[kKernel_attentionBackward] = attentionBackward; }
+void registerAttentionBackward(Backend& table) {
+  table.kernels[kKernel_attentionBackward] = attentionBackward;
+}
 
 ANNEAL_CPU_NAMESPACE_END

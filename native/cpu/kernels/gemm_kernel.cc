@@ -192,6 +192,11 @@ template <int R, int V, bool kInterleaved>
 void tile(int64_t depth, const float* __restrict a, const float* __restrict b, int64_t bStride, float* __restrict c, int64_t ldc,
           bool accumulate) {
   Vec sum[R][V] = {};
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) __builtin_prefetch(c + r * ldc + v * kLanes, 1);
+  }
   for (int64_t p = 0; p < depth; ++p) {
     Vec column[V];
 #pragma GCC unroll 2

@@ -149,6 +149,11 @@ int adamw(KernelContext* context, const void* raw) {
   const ParameterEntry* table = static_cast<const ParameterEntry*>(args.table);
   if (args.step < 1) return fail(context, "adamw: step counts from 1, got %lld", static_cast<long long>(args.step));
   if (const int status = checkTable(context, "adamw", table, args.entries)) return status;
+  for (int64_t e = 0; e < args.entries; ++e) {
+    if (table[e].count > 0 && (table[e].firstMoment == nullptr || table[e].secondMoment == nullptr)) {
+      return fail(context, "adamw: parameter %lld has no moments", static_cast<long long>(e));
+    }
+  }
   const float clip = args.clip == nullptr ? 1.0f : *static_cast<const float*>(args.clip);
   if (clip < 0.0f) return 0;
   const double t = static_cast<double>(args.step);

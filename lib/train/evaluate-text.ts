@@ -1,0 +1,141 @@
+/** Loss, perplexity and bits per byte of a model on texts, straight from files: every token but a text's first is a target once. */
+
+import { checkInteger, checkOptions } from "../data/options.js";
+import { DataError } from "../errors.js";
+import { requireFittingTokenizer } from "../generate/load.js";
+import { EvaluationMode } from "../generate/mode.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import { segmentsOf } from "../tensor/ops/attention.js";
+import { linearCrossEntropy } from "../tensor/ops/loss.js";
+import { scope } from "../tensor/scope.js";
+import { tensor } from "../tensor/tensor.js";
+import type { Tokenizer } from "../tokenizer/index.js";
+
+/** Options of `evaluateText`. */
+export interface EvaluateTextOptions {
+  /** T: tokens that the model sees at a time, at most. Default: the model's positions, at most 1024. */
+  sequenceLength?: number;
+  /** Windows of T tokens per forward pass. Default: as many as make 2048 tokens. */
+  batchSize?: number;
+  /** Called after every forward pass: tokens predicted so far, and their mean loss. */
+  onProgress?: (state: { tokens: number; loss: number }) => void;
+  signal?: AbortSignal;
+}
+
+/** How well a model predicts texts. */
+export interface TextEvaluation {
+  /** Mean cross-entropy per predicted token, in nats. */
+  loss: number;
+  /** e^loss. */
+  perplexity: number;
+  /** Cross-entropy in bits per UTF-8 byte of the predicted tokens: comparable between tokenizers. */
+  bitsPerByte: number;
+  /** Predicted tokens. */
+  tokens: number;
+  /** Bytes of text that they stand for. */
+  bytes: number;
+}
+
+/** Input tokens and the token after each. */
+interface Window {
+  inputs: Int32Array;
+  targets: Int32Array;
+}
+
+/** Windows of at most T targets over each text, overlapping by one token; texts are kept apart. */
+async function* windows(
+  texts: AsyncIterable<string> | Iterable<string>,
+  tokenizer: Tokenizer,
+  length: number,
+): AsyncGenerator<Window> {
+  for await (const text of texts) {
+    const ids = tokenizer.encode(text, { addSpecialTokens: true });
+    for (let start = 0; start + 1 < ids.length; start += length) {
+      const end = Math.min(start + length, ids.length - 1);
+      yield { inputs: ids.slice(start, end), targets: ids.slice(start + 1, end + 1) };
+    }
+  }
+}
+
+/** Cross-entropy of every target of some windows in one pass, summed in double precision. */
+async function lossOf(model: CausalLM, mode: EvaluationMode, batch: readonly Window[]): Promise<number> {
+  const lengths = batch.map(({ inputs }) => inputs.length);
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const ids = new Int32Array(total);
+  const positions = new Int32Array(total);
+  const targets = new Int32Array(total);
+  let at = 0;
+  for (const window of batch) {
+    ids.set(window.inputs, at);
+    targets.set(window.targets, at);
+    for (let i = 0; i < window.inputs.length; i++) positions[at + i] = i;
+    at += window.inputs.length;
+  }
+  const rowLoss = mode.run(() =>
+    scope(() => {
+      const hidden = model.hidden({
+        ids: tensor(ids),
+        positions: tensor(positions),
+        length: Math.max(...lengths),
+        segments: segmentsOf(lengths),
+      });
+      return linearCrossEntropy(hidden, model.outputWeight(), tensor(targets)).rowLoss;
+    }),
+  );
+  try {
+    let sum = 0;
+    for (const loss of await rowLoss.data()) sum += loss;
+    return sum;
+  } finally {
+    rowLoss.dispose();
+  }
+}
+
+/**
+ * Measures a model on texts. Each text is cut into windows of T tokens, each seen without the ones before it; the last may be
+ * shorter. Special tokens that the tokenizer adds by itself (a begin token) are added and count no bytes.
+ * @throws DataError when there is nothing to predict, TokenizerError when the tokenizer has more tokens than the model
+ */
+export async function evaluateText(
+  model: CausalLM,
+  tokenizer: Tokenizer,
+  texts: AsyncIterable<string> | Iterable<string>,
+  options: EvaluateTextOptions = {},
+): Promise<TextEvaluation> {
+  checkOptions("evaluateText", options, ["sequenceLength", "batchSize", "onProgress", "signal"]);
+  requireFittingTokenizer(tokenizer, model);
+  const { maxPositions } = model;
+  const length = checkInteger(
+    "sequenceLength",
+    options.sequenceLength ?? Math.min(1024, maxPositions),
+    1,
+    maxPositions,
+  );
+  const rows = checkInteger("batchSize", options.batchSize ?? Math.max(1, Math.floor(2048 / length)), 1);
+  const mode = new EvaluationMode(model);
+  let nats = 0;
+  let tokens = 0;
+  let bytes = 0;
+  const measure = async (batch: readonly Window[]): Promise<void> => {
+    options.signal?.throwIfAborted();
+    nats += await lossOf(model, mode, batch);
+    for (const { targets } of batch) {
+      tokens += targets.length;
+      for (const id of targets) bytes += tokenizer.tokenBytes(id);
+    }
+    options.onProgress?.({ tokens, loss: nats / tokens });
+  };
+  let batch: Window[] = [];
+  for await (const window of windows(texts, tokenizer, length)) {
+    batch.push(window);
+    if (batch.length < rows) continue;
+    await measure(batch);
+    batch = [];
+  }
+  if (batch.length > 0) await measure(batch);
+  if (tokens === 0) {
+    throw new DataError("There is nothing to predict: the text must have at least two tokens.", {});
+  }
+  const loss = nats / tokens;
+  return { loss, perplexity: Math.exp(loss), bitsPerByte: nats / Math.LN2 / bytes, tokens, bytes };
+}
