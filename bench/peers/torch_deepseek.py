@@ -1,7 +1,7 @@
-"""A DeepSeek-V3-style model in plain PyTorch, written to be as fast on a CPU as PyTorch's own operators allow.
+"""A DeepSeek-V3-style model in plain PyTorch, as fast on a CPU as PyTorch's own operators allow.
 
-It exists to be timed against: the mathematics of one training step are those of the published architecture (MLA,
-group-limited sigmoid routing, SwiGLU experts with a shared one); there is no cache, no MTP and no bias update.
+It exists to be timed against: the mathematics of one training step are those of the published architecture
+(MLA, group-limited sigmoid routing, SwiGLU experts and a shared one); no cache, no MTP, no bias update.
 B batch, T positions, D width, H heads, E experts, k chosen experts.
 """
 
@@ -54,7 +54,7 @@ class Norm(nn.Module):
 
 
 class Permute(torch.autograd.Function):
-    """Rows of x [N, D] in expert order, [N·k, D]. Both directions are gathers: indexing's own backward adds serially."""
+    """Rows of x [N, D] in expert order, [N·k, D]; a gather backward too, where indexing's own adds serially."""
 
     @staticmethod
     def forward(ctx, x, order, back, k):
@@ -82,8 +82,7 @@ class Unpermute(torch.autograd.Function):
         return gradient[order], None, None
 
 
-# F.grouped_mm runs on the CPU too, but copies every product and refuses f32 under torch.compile. These operators
-# write each expert's product in place, and torch.compile takes them without breaking the graph.
+# F.grouped_mm costs the same on a CPU but refuses f32 under torch.compile; these operators break no graph.
 @torch.library.custom_op("peer::grouped", mutates_args=())
 def grouped(x: torch.Tensor, w: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
     """x [R, I] sorted by expert, w [E, O, I], ends [E] (last row + 1 of each expert) → [R, O]."""
@@ -152,7 +151,8 @@ class Attention(nn.Module):
     def forward(self, x, cos, sin):  # x: [B, T, D]
         c = self.c
         B, T, _ = x.shape
-        q_nope, q_rope = self.q_b(self.q_norm(self.q_a(x))).view(B, T, c.heads, -1).split((c.nope, c.rope), -1)
+        query = self.q_b(self.q_norm(self.q_a(x))).view(B, T, c.heads, -1)
+        q_nope, q_rope = query.split((c.nope, c.rope), -1)
         latent, k_rope = self.kv_a(x).split((c.kv_rank, c.rope), -1)
         k_nope, value = self.kv_b(self.kv_norm(latent)).view(B, T, c.heads, -1).split((c.nope, c.value), -1)
         k_rope = rotate(k_rope.unsqueeze(2), cos, sin).expand(-1, -1, c.heads, -1)

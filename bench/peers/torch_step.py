@@ -57,7 +57,7 @@ def build(workload):
 
 
 class Step:
-    """One training step in a precision: "f32", "autocast" (f32 weights, bf16 products) or "master" (bf16 model)."""
+    """One training step: "f32", "autocast" (f32 weights, bf16 products) or "master" (bf16 model, f32 masters)."""
 
     def __init__(self, model, precision, compiled):
         self.precision = precision

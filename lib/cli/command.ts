@@ -53,7 +53,7 @@ export interface CommandContext {
   signal: AbortSignal;
 }
 
-/** One command of `anneal`. Each lib/cli/NAME.ts exports one as `command`. */
+/** One command of `anneal`. Each lib/cli/NAME.ts exports one as `command`, and imports what is slow to load inside `run`. */
 export interface Command {
   name: string;
   /** One line for the list of commands. */

@@ -1,23 +1,14 @@
 /** `anneal eval`: loss, perplexity and bits per byte of a model on a text. */
 
-import { documents } from "../data/index.js";
-import { loadModel } from "../generate/index.js";
-import { COMPUTE_DTYPES } from "../models/registry.js";
-import { evaluateText } from "../train/evaluate-text.js";
 import type { Command } from "./command.js";
+import { MODEL_OPTIONS } from "./model-options.js";
 
 export const command: Command = {
   name: "eval",
   summary: "Measure loss, perplexity and bits per byte of a model on a text.",
   usage: "eval --model DIR --text FILE [options]",
   options: {
-    model: {
-      type: "string",
-      short: "m",
-      required: true,
-      placeholder: "DIR",
-      summary: "Hugging Face model folder with tokenizer.json, or a run folder",
-    },
+    ...MODEL_OPTIONS,
     text: {
       type: "string",
       short: "t",
@@ -25,12 +16,6 @@ export const command: Command = {
       multiple: true,
       placeholder: "FILE",
       summary: "UTF-8 text, JSON lines with a field `text`, or a folder of such files",
-    },
-    tokenizer: {
-      type: "string",
-      placeholder: "byte|PATH",
-      summary:
-        "Another tokenizer: `byte`, a tokenizer.json or a folder with one; default: the model folder's",
     },
     "sequence-length": {
       type: "integer",
@@ -40,17 +25,17 @@ export const command: Command = {
       type: "integer",
       summary: "Sequences per forward pass; default: as many as make 2048 tokens",
     },
-    dtype: {
-      type: "string",
-      choices: COMPUTE_DTYPES,
-      summary: "What to compute in; default: as the model is stored",
-    },
   },
   examples: [
     "anneal eval --model runs/first --text book.txt",
     "anneal eval --model ./gpt2 --text validation.jsonl --sequence-length 512 --json",
   ],
   async run({ options, out, progress, signal }) {
+    const [{ documents }, { loadModel }, { evaluateText }] = await Promise.all([
+      import("../data/index.js"),
+      import("../generate/index.js"),
+      import("../train/evaluate-text.js"),
+    ]);
     const startedAt = performance.now();
     const { model, tokenizer } = await loadModel(options.model, {
       dtype: options.dtype,

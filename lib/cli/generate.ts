@@ -1,21 +1,15 @@
 /** `anneal generate`: continues a text with a model, printing it as it comes. */
 
-import { type FinishReason, generate, loadModel } from "../generate/index.js";
-import { COMPUTE_DTYPES } from "../models/registry.js";
+import type { FinishReason } from "../generate/index.js";
 import type { Command } from "./command.js";
+import { MODEL_OPTIONS } from "./model-options.js";
 
 export const command: Command = {
   name: "generate",
   summary: "Continue a text with a model; the text appears as it is generated.",
   usage: "generate --model DIR --prompt TEXT [options]",
   options: {
-    model: {
-      type: "string",
-      short: "m",
-      required: true,
-      placeholder: "DIR",
-      summary: "Hugging Face model folder with tokenizer.json, or a run folder",
-    },
+    ...MODEL_OPTIONS,
     prompt: {
       type: "string",
       short: "p",
@@ -64,17 +58,6 @@ export const command: Command = {
       default: "stop",
       summary: "When the model's positions are used up: stop, or go on from the last half of them",
     },
-    tokenizer: {
-      type: "string",
-      placeholder: "byte|PATH",
-      summary:
-        "Another tokenizer: `byte`, a tokenizer.json or a folder with one; default: the model folder's",
-    },
-    dtype: {
-      type: "string",
-      choices: COMPUTE_DTYPES,
-      summary: "What to compute in; default: as the model is stored",
-    },
   },
   examples: [
     'anneal generate --model runs/first --prompt "The " --max-tokens 200',
@@ -82,6 +65,7 @@ export const command: Command = {
     'anneal generate -m ./gpt2 -p "1, 2, 3," --temperature 0 --max-tokens 20 --json',
   ],
   async run({ options, write, info, json, signal }) {
+    const { generate, loadModel } = await import("../generate/index.js");
     const { model, tokenizer, stopIds } = await loadModel(options.model, {
       dtype: options.dtype,
       tokenizer: options.tokenizer,
@@ -131,7 +115,7 @@ export const command: Command = {
       if (finishReason === "context") {
         info(`The model's ${model.maxPositions} positions are used up; --on-context-limit slide goes on.`);
       }
-      return { text, tokens: ids.length, tokensPerSecond, finishReason, ids };
+      return { prompt, text, tokens: ids.length, tokensPerSecond, finishReason, ids };
     } finally {
       model.dispose();
     }

@@ -69,4 +69,6 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-process.exitCode = await main(process.argv.slice(2));
+const args = process.argv.slice(2);
+process.on("uncaughtException", (error) => process.exit(reportError(error, args.includes("--json"))));
+process.exitCode = await main(args);

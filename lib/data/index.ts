@@ -17,6 +17,7 @@ export { Permutation } from "./permutation.js";
 export { philox4x32, Stream, uniform } from "./philox.js";
 export { type PrefetchOptions, prefetch } from "./prefetch.js";
 export {
+  openPrepared,
   type PreparedData,
   type PreparedSplit,
   type PrepareOptions,

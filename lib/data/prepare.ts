@@ -176,6 +176,12 @@ export async function prepareTokens(options: PrepareOptions): Promise<PreparedDa
   return result(outDir, manifest, false);
 }
 
+/** What `prepareTokens` made in a folder, whatever has become of the sources since; undefined when it is not there or not whole. */
+export async function openPrepared(dir: string): Promise<PreparedData | undefined> {
+  const manifest = await readManifest(dir);
+  return manifest !== undefined && (await usable(dir, manifest)) ? result(dir, manifest, true) : undefined;
+}
+
 /** Counts progress and lets other work run in between. */
 class Progress {
   private phase: PrepareProgress["phase"] = "scan";

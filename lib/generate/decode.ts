@@ -6,7 +6,6 @@
 import { DataError, TokenizerError } from "../errors.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { KvCache } from "../models/kv-cache.js";
-import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
 import { segmentsOf } from "../tensor/ops/attention.js";
 import { embedding } from "../tensor/ops/embedding.js";
@@ -15,6 +14,7 @@ import { type Sampled, sampleTokens } from "../tensor/ops/sample.js";
 import { concat } from "../tensor/ops/shape.js";
 import { dispose, scope } from "../tensor/scope.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
+import { EvaluationMode } from "./mode.js";
 import type { ResolvedOptions } from "./options.js";
 import { penalised } from "./penalty.js";
 
@@ -34,11 +34,6 @@ interface Sequence {
   /** Tokens drawn so far: the number of the next draw. */
   drawn: number;
   active: boolean;
-}
-
-/** This module and all below it. */
-function modulesOf(module: Module): Module[] {
-  return [module, ...[...module.children()].flatMap(([, child]) => modulesOf(child))];
 }
 
 /** Checks one prompt against the model and returns what will be read of it. */
@@ -69,7 +64,7 @@ function promptIds(model: CausalLM, prompt: ArrayLike<number>, index: number, sl
 export class BatchDecoder {
   private readonly sequences: Sequence[];
   private readonly cache: KvCache;
-  private readonly modules: Module[];
+  private readonly mode: EvaluationMode;
 
   /**
    * @param prompts ids of each sequence, at least one each
@@ -85,7 +80,7 @@ export class BatchDecoder {
       const ids = promptIds(model, prompt, index, slide);
       return { ids, fresh: ids.length, drawn: 0, active: true };
     });
-    this.modules = modulesOf(model);
+    this.mode = new EvaluationMode(model);
     // The last token drawn is never read, so it needs no room.
     const longest = this.sequences.reduce((most, { ids }) => Math.max(most, ids.length + maxTokens - 1), 1);
     this.cache = model.newCache(prompts.length, Math.min(longest, model.maxPositions));
@@ -150,41 +145,35 @@ export class BatchDecoder {
    */
   private forward<T>(rows: readonly number[], use: (logits: Tensor) => T): T {
     const { model, cache } = this;
-    const training = this.modules.filter((module) => module.training);
-    for (const module of training) module.training = false;
-    try {
-      return noGrad(() =>
-        scope(() => {
-          const counts = this.sequences.map(({ active, fresh }) => (active ? fresh : 0));
-          const ids: number[] = [];
-          const positions: number[] = [];
-          const last: number[] = [];
-          for (const index of rows) {
-            const all = this.sequences[index].ids;
-            for (let i = 0; i < counts[index]; i++) {
-              ids.push(all[all.length - counts[index] + i]);
-              positions.push(cache.lengths[index] + i);
-            }
-            last.push(ids.length - 1);
+    return this.mode.run(() =>
+      scope(() => {
+        const counts = this.sequences.map(({ active, fresh }) => (active ? fresh : 0));
+        const ids: number[] = [];
+        const positions: number[] = [];
+        const last: number[] = [];
+        for (const index of rows) {
+          const all = this.sequences[index].ids;
+          for (let i = 0; i < counts[index]; i++) {
+            ids.push(all[all.length - counts[index] + i]);
+            positions.push(cache.lengths[index] + i);
           }
-          let length = 0;
-          for (const position of positions) length = Math.max(length, position + 1);
-          const hidden = model.hidden({
-            ids: tensor(Int32Array.from(ids)),
-            positions: tensor(Int32Array.from(positions)),
-            length,
-            segments: segmentsOf(counts),
-            cache: { store: cache, counts },
-          }); // [tokens, D]
-          cache.advance(counts);
-          // A vocabulary's worth of logits per token is the costliest part of reading a prompt: only the last rows get them.
-          const ends = ids.length === rows.length ? hidden : embedding(tensor(Int32Array.from(last)), hidden);
-          return use(linear(ends, model.outputWeight())); // [rows, V]
-        }),
-      );
-    } finally {
-      for (const module of training) module.training = true;
-    }
+          last.push(ids.length - 1);
+        }
+        let length = 0;
+        for (const position of positions) length = Math.max(length, position + 1);
+        const hidden = model.hidden({
+          ids: tensor(Int32Array.from(ids)),
+          positions: tensor(Int32Array.from(positions)),
+          length,
+          segments: segmentsOf(counts),
+          cache: { store: cache, counts },
+        }); // [tokens, D]
+        cache.advance(counts);
+        // A vocabulary's worth of logits per token is the costliest part of reading a prompt: only the last rows get them.
+        const ends = ids.length === rows.length ? hidden : embedding(tensor(Int32Array.from(last)), hidden);
+        return use(linear(ends, model.outputWeight())); // [rows, V]
+      }),
+    );
   }
 
   /**

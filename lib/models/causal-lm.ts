@@ -1,8 +1,8 @@
 /** CausalLM: what every language model of this room offers to training, evaluation and generation. */
 
 import { type ComputeDtype, Module } from "../nn/module.js";
-import type { CrossEntropyOptions } from "../tensor/ops/loss.js";
 import type { Segments } from "../tensor/ops/attention.js";
+import type { CrossEntropyOptions } from "../tensor/ops/loss.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { KvCache } from "./kv-cache.js";
 
@@ -32,7 +32,7 @@ export interface LossOptions extends CrossEntropyOptions {
   rows?: number;
 }
 
-/** The terms of a training loss, each a scalar tensor. */
+/** The terms of a training loss, each a scalar tensor. All but `loss` are for reading: they carry no gradient and outlive the backward pass. */
 export interface ModelLoss {
   /** What to call backward on. */
   loss: Tensor;

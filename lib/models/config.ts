@@ -12,7 +12,13 @@ interface NumberRange {
 
 /** Reads typed fields and remembers their names, so that `finish` can name a field that looks like a misspelling of one. */
 export class ConfigReader {
-  private readonly known = new Set<string>(["model_type", "architectures", "transformers_version", "torch_dtype", "dtype"]);
+  private readonly known = new Set<string>([
+    "model_type",
+    "architectures",
+    "transformers_version",
+    "torch_dtype",
+    "dtype",
+  ]);
 
   constructor(
     private readonly raw: RawConfig,
@@ -20,11 +26,14 @@ export class ConfigReader {
   ) {}
 
   private fail(name: string, expected: string, value: unknown): never {
-    throw new ConfigError(`${this.modelType} config: ${name} must be ${expected}, got ${JSON.stringify(value)}.`, {
-      field: name,
-      expected,
-      value,
-    });
+    throw new ConfigError(
+      `${this.modelType} config: ${name} must be ${expected}, got ${JSON.stringify(value)}.`,
+      {
+        field: name,
+        expected,
+        value,
+      },
+    );
   }
 
   private value(name: string): unknown {
@@ -57,7 +66,10 @@ export class ConfigReader {
     }
     const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = range;
     if (typeof value !== "number" || !(value >= min && value <= max)) {
-      const bounds = [min > Number.NEGATIVE_INFINITY ? `at least ${min}` : "", max < Number.POSITIVE_INFINITY ? `at most ${max}` : ""];
+      const bounds = [
+        min > Number.NEGATIVE_INFINITY ? `at least ${min}` : "",
+        max < Number.POSITIVE_INFINITY ? `at most ${max}` : "",
+      ];
       this.fail(name, `a number ${bounds.filter(Boolean).join(" and ")}`.trim(), value);
     }
     return value;
@@ -74,7 +86,8 @@ export class ConfigReader {
   string(name: string, fallback: string, allowed?: readonly string[]): string {
     const value = this.value(name) ?? fallback;
     if (typeof value !== "string") this.fail(name, "a text", value);
-    if (allowed !== undefined && !allowed.includes(value)) this.fail(name, `one of ${allowed.join(", ")}`, value);
+    if (allowed !== undefined && !allowed.includes(value))
+      this.fail(name, `one of ${allowed.join(", ")}`, value);
     return value;
   }
 
@@ -87,9 +100,15 @@ export class ConfigReader {
   finish(): void {
     for (const name of Object.keys(this.raw)) {
       if (this.known.has(name) || HF_COMMON.has(name)) continue;
-      const near = suggest(name, [...this.known].filter((known) => !(known in this.raw)));
+      const near = suggest(
+        name,
+        [...this.known].filter((known) => !(known in this.raw)),
+      );
       if (near !== undefined && near.length > 4) {
-        throw new ConfigError(`${this.modelType} config: unknown field "${name}". Did you mean "${near}"?`, { field: name, suggestion: near });
+        throw new ConfigError(`${this.modelType} config: unknown field "${name}". Did you mean "${near}"?`, {
+          field: name,
+          suggestion: near,
+        });
       }
     }
   }
@@ -97,8 +116,29 @@ export class ConfigReader {
 
 // Fields that transformers writes for every model and that do not change what is computed here.
 const HF_COMMON = new Set([
-  "bos_token_id", "eos_token_id", "pad_token_id", "use_cache", "output_attentions", "output_hidden_states", "return_dict",
-  "is_encoder_decoder", "chunk_size_feed_forward", "id2label", "label2id", "problem_type", "_name_or_path", "auto_map",
-  "tie_word_embeddings", "initializer_range", "pretraining_tp", "cross_attention_hidden_size", "add_cross_attention",
-  "is_decoder", "finetuning_task", "task_specific_params", "quantization_config", "name_or_path", "attn_implementation",
+  "bos_token_id",
+  "eos_token_id",
+  "pad_token_id",
+  "use_cache",
+  "output_attentions",
+  "output_hidden_states",
+  "return_dict",
+  "is_encoder_decoder",
+  "chunk_size_feed_forward",
+  "id2label",
+  "label2id",
+  "problem_type",
+  "_name_or_path",
+  "auto_map",
+  "tie_word_embeddings",
+  "initializer_range",
+  "pretraining_tp",
+  "cross_attention_hidden_size",
+  "add_cross_attention",
+  "is_decoder",
+  "finetuning_task",
+  "task_specific_params",
+  "quantization_config",
+  "name_or_path",
+  "attn_implementation",
 ]);

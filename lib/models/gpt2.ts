@@ -43,7 +43,11 @@ export function parseGpt2Config(raw: RawConfig): Gpt2Config {
   const reader = new ConfigReader(raw, "gpt2");
   const width = reader.integer("n_embd", 768);
   const heads = reader.integer("n_head", 12);
-  if (width % heads !== 0) throw new ConfigError(`gpt2 config: n_embd ${width} must be a multiple of n_head ${heads}.`, { width, heads });
+  if (width % heads !== 0)
+    throw new ConfigError(`gpt2 config: n_embd ${width} must be a multiple of n_head ${heads}.`, {
+      width,
+      heads,
+    });
   const config: Gpt2Config = {
     vocabSize: reader.integer("vocab_size", 50257),
     positions: reader.integer("n_positions", 1024),
@@ -61,8 +65,14 @@ export function parseGpt2Config(raw: RawConfig): Gpt2Config {
     tied: reader.boolean("tie_word_embeddings", true),
   };
   reader.alsoKnown(
-    "n_ctx", "scale_attn_weights", "reorder_and_upcast_attn", "summary_type", "summary_use_proj", "summary_activation",
-    "summary_proj_to_labels", "summary_first_dropout",
+    "n_ctx",
+    "scale_attn_weights",
+    "reorder_and_upcast_attn",
+    "summary_type",
+    "summary_use_proj",
+    "summary_activation",
+    "summary_proj_to_labels",
+    "summary_first_dropout",
   );
   reader.finish();
   return config;
@@ -81,7 +91,12 @@ class Attention extends Module {
     const { width, layers, std } = _config;
     this.cAttn = new Linear(width, 3 * width, { bias: true, std, inOut: true, dtype });
     // Residual projections start smaller, so that the stream's variance does not grow with depth (GPT-2 paper, §2.3).
-    this.cProj = new Linear(width, width, { bias: true, std: std / Math.sqrt(2 * layers), inOut: true, dtype });
+    this.cProj = new Linear(width, width, {
+      bias: true,
+      std: std / Math.sqrt(2 * layers),
+      inOut: true,
+      dtype,
+    });
   }
 
   forward(x: Tensor, input: TokenInput): Tensor {
@@ -127,7 +142,12 @@ class Mlp extends Module {
     super();
     const { width, inner, layers, std } = _config;
     this.cFc = new Linear(width, inner, { bias: true, std, inOut: true, dtype });
-    this.cProj = new Linear(inner, width, { bias: true, std: std / Math.sqrt(2 * layers), inOut: true, dtype });
+    this.cProj = new Linear(inner, width, {
+      bias: true,
+      std: std / Math.sqrt(2 * layers),
+      inOut: true,
+      dtype,
+    });
   }
 
   forward(x: Tensor): Tensor {
@@ -157,7 +177,8 @@ class Block extends Module {
   /** `delta` is what the block before adds to the stream `residual` (null before the first block, where delta is the stream). */
   forward(delta: Tensor, residual: Tensor | null, input: TokenInput): [Tensor, Tensor] {
     const p = this.training ? this._config.residualDropout : 0;
-    const first = residual === null ? { y: this.ln1.forward(delta), sum: delta } : this.ln1.forwardAdd(delta, residual);
+    const first =
+      residual === null ? { y: this.ln1.forward(delta), sum: delta } : this.ln1.forwardAdd(delta, residual);
     const attended = dropout(this.attn.forward(first.y, input), p);
     const second = this.ln2.forwardAdd(attended, first.sum);
     return [dropout(this.mlp.forward(second.y), p), second.sum];
@@ -214,7 +235,11 @@ export class Gpt2 extends CausalLM<RawConfig> {
     let residual: Tensor | null = null;
     for (const block of h) {
       [delta, residual] = this.checkpointing
-        ? checkpoint((d, r) => block.forward(d, r ?? null, input), delta, ...(residual === null ? [] : [residual])) as [Tensor, Tensor]
+        ? (checkpoint(
+            (d, r) => block.forward(d, r ?? null, input),
+            delta,
+            ...(residual === null ? [] : [residual]),
+          ) as [Tensor, Tensor])
         : block.forward(delta, residual, input);
     }
     return residual === null ? lnF.forward(delta) : lnF.forwardAdd(delta, residual).y;
@@ -230,7 +255,7 @@ export class Gpt2 extends CausalLM<RawConfig> {
 
   loss(input: TokenInput, targets: Tensor, options: LossOptions = {}): ModelLoss {
     const { loss, count } = linearCrossEntropy(this.hidden(input), this.outputWeight(), targets, options);
-    return { loss, crossEntropy: loss, terms: {}, count };
+    return { loss, crossEntropy: loss.detach(), terms: {}, count };
   }
 
   newCache(sequences: number, maxLength: number): KvCache {

@@ -5,7 +5,7 @@ import { DTYPE_CODE } from "../native/dtype.js";
 import type { ComputeDtype } from "../nn/module.js";
 import { run } from "../tensor/ops/kernel.js";
 import { keep } from "../tensor/scope.js";
-import { empty, tensor, type Tensor } from "../tensor/tensor.js";
+import { empty, type Tensor, tensor } from "../tensor/tensor.js";
 
 /** Widths of what one layer stores per token: keys and values, or (MLA) latent and shared rotary key. */
 export interface CacheLayout {
@@ -27,8 +27,12 @@ export class KvCache {
     this.sequences = sequences;
     this.maxLength = maxLength;
     this.lengths = new Int32Array(sequences);
-    const store = (width: number): Tensor => keep(empty([sequences * maxLength, width], { dtype: layout.dtype }));
-    this.stores = Array.from({ length: layout.layers }, () => [store(layout.widths[0]), store(layout.widths[1])]);
+    const store = (width: number): Tensor =>
+      keep(empty([sequences * maxLength, width], { dtype: layout.dtype }));
+    this.stores = Array.from({ length: layout.layers }, () => [
+      store(layout.widths[0]),
+      store(layout.widths[1]),
+    ]);
   }
 
   /** The two stores of a layer: [sequences·maxLength, width] each. */
@@ -37,21 +41,59 @@ export class KvCache {
   }
 
   /** Copies `counts[s]` new rows per sequence behind those already there; x [Σ counts, width] lies sequence after sequence, rows `row` elements apart. */
-  append(store: Tensor, x: Tensor, counts: readonly number[], row = x.size / Math.max(1, counts.reduce((a, b) => a + b, 0)), offset = 0): void {
+  append(
+    store: Tensor,
+    x: Tensor,
+    counts: readonly number[],
+    row = x.size /
+      Math.max(
+        1,
+        counts.reduce((a, b) => a + b, 0),
+      ),
+    offset = 0,
+  ): void {
     const width = store.shape[1];
     let at = 0;
     counts.forEach((count, sequence) => {
       const position = this.lengths[sequence];
       if (position + count > this.maxLength) {
-        throw new ShapeError(`The cache has room for ${this.maxLength} tokens per sequence; ${position + count} were needed.`, {
-          maxLength: this.maxLength,
-          needed: position + count,
-        });
+        throw new ShapeError(
+          `The cache has room for ${this.maxLength} tokens per sequence; ${position + count} were needed.`,
+          {
+            maxLength: this.maxLength,
+            needed: position + count,
+          },
+        );
       }
       if (count > 0) {
         run(
-          store, "copyStrided", x.use(), store.use(), DTYPE_CODE[store.dtype], 2, at * row + offset,
-          (sequence * this.maxLength + position) * width, 0, count, width, 1, 1, 1, 1, row, 1, 0, 0, 0, 0, width, 1, 0, 0, 0, 0,
+          store,
+          "copyStrided",
+          x.use(),
+          store.use(),
+          DTYPE_CODE[store.dtype],
+          2,
+          at * row + offset,
+          (sequence * this.maxLength + position) * width,
+          0,
+          count,
+          width,
+          1,
+          1,
+          1,
+          1,
+          row,
+          1,
+          0,
+          0,
+          0,
+          0,
+          width,
+          1,
+          0,
+          0,
+          0,
+          0,
         );
       }
       at += count;

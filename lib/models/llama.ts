@@ -11,7 +11,7 @@ import { type GateActivation, gated, parseActivation } from "../tensor/ops/activ
 import { attention, attentionParts, type HeadPart } from "../tensor/ops/attention.js";
 import { linear } from "../tensor/ops/linear.js";
 import { linearCrossEntropy } from "../tensor/ops/loss.js";
-import { rope, type RotaryTable } from "../tensor/ops/rope.js";
+import { type RotaryTable, rope } from "../tensor/ops/rope.js";
 import { reshape } from "../tensor/ops/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { CausalLM, type LossOptions, type ModelFacts, type ModelLoss, type TokenInput } from "./causal-lm.js";
@@ -46,13 +46,19 @@ export function parseLlamaConfig(raw: RawConfig): LlamaConfig {
   const keyHeads = reader.optionalInteger("num_key_value_heads") ?? heads;
   const headSize = reader.optionalInteger("head_dim") ?? width / heads;
   if (!Number.isInteger(headSize) || headSize % 2 !== 0) {
-    throw new ConfigError(`llama config: the head size must be an even number; hidden_size ${width} over num_attention_heads ${heads} gives ${headSize}. Set head_dim.`, {
-      width,
-      heads,
-    });
+    throw new ConfigError(
+      `llama config: the head size must be an even number; hidden_size ${width} over num_attention_heads ${heads} gives ${headSize}. Set head_dim.`,
+      {
+        width,
+        heads,
+      },
+    );
   }
   if (heads % keyHeads !== 0) {
-    throw new ConfigError(`llama config: num_attention_heads ${heads} must be a multiple of num_key_value_heads ${keyHeads}.`, { heads, keyHeads });
+    throw new ConfigError(
+      `llama config: num_attention_heads ${heads} must be a multiple of num_key_value_heads ${keyHeads}.`,
+      { heads, keyHeads },
+    );
   }
   const config: LlamaConfig = {
     vocabSize: reader.integer("vocab_size", 32000),
@@ -92,12 +98,17 @@ class Attention extends Module {
     this.qProj = new Linear(width, heads * headSize, { std, bias, dtype });
     this.kProj = new Linear(width, keyHeads * headSize, { std, bias, dtype });
     this.vProj = new Linear(width, keyHeads * headSize, { std, bias, dtype });
-    this.oProj = new Linear(heads * headSize, width, { std: std / Math.sqrt(2 * Math.max(1, layers)), bias, dtype });
+    this.oProj = new Linear(heads * headSize, width, {
+      std: std / Math.sqrt(2 * Math.max(1, layers)),
+      bias,
+      dtype,
+    });
   }
 
   forward(x: Tensor, input: TokenInput, table: RotaryTable): Tensor {
     const { heads, keyHeads, headSize } = this._config;
-    const turned = (t: Tensor, count: number): Tensor => rope(reshape(t, [-1, count, headSize]), input.positions, table, { inPlace: true });
+    const turned = (t: Tensor, count: number): Tensor =>
+      rope(reshape(t, [-1, count, headSize]), input.positions, table, { inPlace: true });
     const q = turned(this.qProj.forward(x), heads); // [tokens, heads, headSize]
     const k = turned(this.kProj.forward(x), keyHeads); // [tokens, keyHeads, headSize]
     const v = reshape(this.vProj.forward(x), [-1, keyHeads, headSize]);
@@ -109,7 +120,13 @@ class Attention extends Module {
       const [keys, values] = store.layer(this._layer);
       store.append(keys, k, counts);
       store.append(values, v, counts);
-      const part = (t: Tensor, count: number): HeadPart => ({ tensor: t, heads: count, size: headSize, row: count * headSize, head: headSize });
+      const part = (t: Tensor, count: number): HeadPart => ({
+        tensor: t,
+        heads: count,
+        size: headSize,
+        row: count * headSize,
+        head: headSize,
+      });
       out = attentionParts(
         { q: part(q, heads), k: part(keys, keyHeads), v: part(values, keyHeads) },
         { segments: input.segments, keySegments: store.keySegments(counts) },
@@ -156,13 +173,24 @@ class Block extends Module {
     this.inputLayernorm = new RMSNorm(width, { eps, dtype });
     this.selfAttn = new Attention(config, layer, dtype);
     this.postAttentionLayernorm = new RMSNorm(width, { eps, dtype });
-    this.mlp = new GatedMlp(width, inner, activation, { std, downStd: std / Math.sqrt(2 * layers), bias: mlpBias, dtype });
+    this.mlp = new GatedMlp(width, inner, activation, {
+      std,
+      downStd: std / Math.sqrt(2 * layers),
+      bias: mlpBias,
+      dtype,
+    });
   }
 
   /** `delta` is what the block before adds to the stream `residual` (null before the first block, where delta is the stream). */
   forward(delta: Tensor, residual: Tensor | null, input: TokenInput, table: RotaryTable): [Tensor, Tensor] {
-    const first = residual === null ? { y: this.inputLayernorm.forward(delta), sum: delta } : this.inputLayernorm.forwardAdd(delta, residual);
-    const second = this.postAttentionLayernorm.forwardAdd(this.selfAttn.forward(first.y, input, table), first.sum);
+    const first =
+      residual === null
+        ? { y: this.inputLayernorm.forward(delta), sum: delta }
+        : this.inputLayernorm.forwardAdd(delta, residual);
+    const second = this.postAttentionLayernorm.forwardAdd(
+      this.selfAttn.forward(first.y, input, table),
+      first.sum,
+    );
     return [this.mlp.forward(second.y), second.sum];
   }
 }
@@ -215,7 +243,10 @@ export class Llama extends CausalLM<RawConfig> {
     let residual: Tensor | null = null;
     for (const block of this.model.layers) {
       [delta, residual] = this.checkpointing
-        ? (checkpoint((d, r) => block.forward(d, r ?? null, input, table), ...(residual === null ? [delta] : [delta, residual])) as [Tensor, Tensor])
+        ? (checkpoint(
+            (d, r) => block.forward(d, r ?? null, input, table),
+            ...(residual === null ? [delta] : [delta, residual]),
+          ) as [Tensor, Tensor])
         : block.forward(delta, residual, input, table);
     }
     return residual === null ? this.model.norm.forward(delta) : this.model.norm.forwardAdd(delta, residual).y;
@@ -231,12 +262,16 @@ export class Llama extends CausalLM<RawConfig> {
 
   loss(input: TokenInput, targets: Tensor, options: LossOptions = {}): ModelLoss {
     const { loss, count } = linearCrossEntropy(this.hidden(input), this.outputWeight(), targets, options);
-    return { loss, crossEntropy: loss, terms: {}, count };
+    return { loss, crossEntropy: loss.detach(), terms: {}, count };
   }
 
   newCache(sequences: number, maxLength: number): KvCache {
     const { layers, keyHeads, headSize } = this._parsed;
-    return new KvCache({ layers, widths: [keyHeads * headSize, keyHeads * headSize], dtype: this.dtype }, sequences, maxLength);
+    return new KvCache(
+      { layers, widths: [keyHeads * headSize, keyHeads * headSize], dtype: this.dtype },
+      sequences,
+      maxLength,
+    );
   }
 
   facts(): ModelFacts {

@@ -100,8 +100,11 @@ export function preset(name: string): Preset {
   const found = PRESETS[name];
   if (found !== undefined) return found;
   const names = Object.keys(PRESETS);
-  throw new ConfigError(`Unknown model "${name}"; expected one of ${names.join(", ")}, or a path to a config.json.${didYouMean(name, names)}`, {
-    name,
-    known: names,
-  });
+  throw new ConfigError(
+    `Unknown model "${name}"; expected one of ${names.join(", ")}, or a path to a config.json.${didYouMean(name, names)}`,
+    {
+      name,
+      known: names,
+    },
+  );
 }

@@ -18,7 +18,11 @@ export interface FromPretrainedOptions {
 }
 
 /** Tensors that other programs store and that are not needed: rotary frequencies, causal masks, copies of tied or shared weights. */
-const IGNORED = [/\.rotary_emb\.inv_freq$/, /\.attn\.(masked_)?bias$/, /\.layers\.\d+\.(embed_tokens|shared_head\.head)\.weight$/];
+const IGNORED = [
+  /\.rotary_emb\.inv_freq$/,
+  /\.attn\.(masked_)?bias$/,
+  /\.layers\.\d+\.(embed_tokens|shared_head\.head)\.weight$/,
+];
 
 function storedDtype(config: RawConfig): ComputeDtype {
   const name = config.dtype ?? config.torch_dtype;
@@ -89,10 +93,14 @@ async function loadState(model: CausalLM<RawConfig>, folder: ModelFolder): Promi
   }
   const tied = model.outputWeight();
   const extra = [...folder.tensors.keys()].filter(
-    (name) => !used.has(name) && !IGNORED.some((pattern) => pattern.test(name)) && !(name === "lm_head.weight" && !ownsHead(model, tied)),
+    (name) =>
+      !used.has(name) &&
+      !IGNORED.some((pattern) => pattern.test(name)) &&
+      !(name === "lm_head.weight" && !ownsHead(model, tied)),
   );
   if (missing.length > 0 || extra.length > 0) {
-    const list = (names: string[]): string => (names.length > 8 ? `${names.slice(0, 8).join(", ")} and ${names.length - 8} more` : names.join(", "));
+    const list = (names: string[]): string =>
+      names.length > 8 ? `${names.slice(0, 8).join(", ")} and ${names.length - 8} more` : names.join(", ");
     throw new FormatError(
       `${folder.dir}: the weights do not fit config.json.${missing.length > 0 ? ` Missing: ${list(missing)}.` : ""}${extra.length > 0 ? ` Not known: ${list(extra)}.` : ""}`,
       { dir: folder.dir, missing, extra },
@@ -108,7 +116,10 @@ function ownsHead(model: CausalLM<RawConfig>, head: Tensor): boolean {
 /**
  * The model of a Hugging Face folder. Names, shapes and dtypes are checked against config.json; nothing is left random. Throws FormatError or ConfigError.
  */
-export async function fromPretrained(dir: string, options: FromPretrainedOptions = {}): Promise<CausalLM<RawConfig>> {
+export async function fromPretrained(
+  dir: string,
+  options: FromPretrainedOptions = {},
+): Promise<CausalLM<RawConfig>> {
   const folder = await readModelFolder(dir);
   try {
     const config: RawConfig = { ...folder.config, ...options.overrides };
@@ -148,7 +159,11 @@ export function stateArrays(model: CausalLM<RawConfig>): NamedArray[] {
 }
 
 /** Writes a folder that transformers loads: config.json, sharded safetensors, tokenizer files. Atomic: an existing model is replaced as a whole. */
-export async function savePretrained(model: CausalLM<RawConfig>, dir: string, options: SavePretrainedOptions = {}): Promise<void> {
+export async function savePretrained(
+  model: CausalLM<RawConfig>,
+  dir: string,
+  options: SavePretrainedOptions = {},
+): Promise<void> {
   const config = { ...model.config, dtype: model.dtype === "bf16" ? "bfloat16" : "float32" };
   await scope(() => writeModelFolder(dir, { config, arrays: stateArrays(model), ...options }));
 }

@@ -62,7 +62,8 @@ export abstract class Module {
       if (key.startsWith("_")) continue;
       if (value instanceof Module) yield [snakeCase(key), value];
       else if (Array.isArray(value)) {
-        for (const [index, item] of value.entries()) if (item instanceof Module) yield [`${snakeCase(key)}.${index}`, item];
+        for (const [index, item] of value.entries())
+          if (item instanceof Module) yield [`${snakeCase(key)}.${index}`, item];
       }
     }
   }
@@ -125,7 +126,8 @@ export abstract class Module {
 
   /** Frees every tensor of the tree. */
   dispose(): void {
-    for (const [, tensor] of this.walk("")) tensor.dispose();
+    for (const [, tensor] of this.tensors()) tensor.dispose();
+    for (const [, child] of this.children()) child.dispose();
   }
 
   /** Frees every tensor at the end of a `using` block. */

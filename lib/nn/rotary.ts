@@ -42,8 +42,16 @@ export function yarnMscale(scale: number, mscale = 1): number {
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 const FIELDS = [
-  "ropeTheta", "factor", "originalMaxPositionEmbeddings", "attentionFactor", "betaFast", "betaSlow", "mscale",
-  "mscaleAllDim", "lowFreqFactor", "highFreqFactor",
+  "ropeTheta",
+  "factor",
+  "originalMaxPositionEmbeddings",
+  "attentionFactor",
+  "betaFast",
+  "betaSlow",
+  "mscale",
+  "mscaleAllDim",
+  "lowFreqFactor",
+  "highFreqFactor",
 ] as const;
 
 /** Reads `rope_parameters`, or the older `rope_scaling` and `rope_theta`, of a config.json. `rope_scaling` wins where both are present, as in transformers. */
@@ -54,9 +62,12 @@ export function parseRope(config: Record<string, unknown>, defaultTheta = 10000)
   }
   const type = String(raw.rope_type ?? raw.type ?? "default");
   if (!(ROPE_TYPES as readonly string[]).includes(type)) {
-    throw new ConfigError(`rope_type "${type}" is not supported; expected one of ${ROPE_TYPES.join(", ")}.${didYouMean(type, ROPE_TYPES)}`, {
-      ropeType: type,
-    });
+    throw new ConfigError(
+      `rope_type "${type}" is not supported; expected one of ${ROPE_TYPES.join(", ")}.${didYouMean(type, ROPE_TYPES)}`,
+      {
+        ropeType: type,
+      },
+    );
   }
   const parameters = (config.rope_parameters ?? {}) as Record<string, unknown>;
   const theta = raw.rope_theta ?? config.rope_theta ?? parameters.rope_theta ?? defaultTheta;
@@ -65,7 +76,10 @@ export function parseRope(config: Record<string, unknown>, defaultTheta = 10000)
     const value = field === "ropeTheta" ? theta : raw[snake(field)];
     if (value === undefined || value === null) continue;
     if (typeof value !== "number" || !Number.isFinite(value)) {
-      throw new ConfigError(`rope_parameters.${snake(field)} must be a number, got ${JSON.stringify(value)}.`, { field: snake(field), value });
+      throw new ConfigError(
+        `rope_parameters.${snake(field)} must be a number, got ${JSON.stringify(value)}.`,
+        { field: snake(field), value },
+      );
     }
     scaling[field] = value;
   }
@@ -77,11 +91,17 @@ export function parseRope(config: Record<string, unknown>, defaultTheta = 10000)
 }
 
 /** Frequencies of `rotary` channels (Su et al.; Peng et al., YaRN; Llama 3). `length` is the longest sequence, which `dynamic` scales to. */
-export function ropeFrequencies(scaling: RopeScaling, rotary: number, maxPositions: number, length = maxPositions): RopeFrequencies {
+export function ropeFrequencies(
+  scaling: RopeScaling,
+  rotary: number,
+  maxPositions: number,
+  length = maxPositions,
+): RopeFrequencies {
   const { ropeType, ropeTheta: theta, factor = 1 } = scaling;
   const original = scaling.originalMaxPositionEmbeddings ?? maxPositions;
   const half = rotary / 2;
-  const base = (b: number): Float64Array => Float64Array.from({ length: half }, (_, j) => b ** ((-2 * j) / rotary));
+  const base = (b: number): Float64Array =>
+    Float64Array.from({ length: half }, (_, j) => b ** ((-2 * j) / rotary));
   const stretched = (s: number): Float64Array => base(theta * s ** (rotary / (rotary - 2)));
   switch (ropeType) {
     case "linear":
@@ -89,7 +109,10 @@ export function ropeFrequencies(scaling: RopeScaling, rotary: number, maxPositio
     case "ntk":
       return { frequencies: stretched(factor), factor: 1 };
     case "dynamic":
-      return { frequencies: stretched((factor * Math.max(length, original)) / original - (factor - 1)), factor: 1 };
+      return {
+        frequencies: stretched((factor * Math.max(length, original)) / original - (factor - 1)),
+        factor: 1,
+      };
     case "llama3": {
       const { lowFreqFactor: low = 1, highFreqFactor: high = 4 } = scaling;
       const frequencies = base(theta).map((w) => {
@@ -100,7 +123,8 @@ export function ropeFrequencies(scaling: RopeScaling, rotary: number, maxPositio
     }
     case "yarn": {
       const { betaFast = 32, betaSlow = 1, mscale, mscaleAllDim, truncate = true } = scaling;
-      const dimension = (rotations: number): number => (rotary * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
+      const dimension = (rotations: number): number =>
+        (rotary * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
       let low = dimension(betaFast);
       let high = dimension(betaSlow);
       if (truncate) {
@@ -114,7 +138,10 @@ export function ropeFrequencies(scaling: RopeScaling, rotary: number, maxPositio
         const ramp = Math.min(1, Math.max(0, (j - low) / (high - low)));
         return w * (1 - ramp) + (w / factor) * ramp;
       });
-      const derived = mscale && mscaleAllDim ? yarnMscale(factor, mscale) / yarnMscale(factor, mscaleAllDim) : yarnMscale(factor);
+      const derived =
+        mscale && mscaleAllDim
+          ? yarnMscale(factor, mscale) / yarnMscale(factor, mscaleAllDim)
+          : yarnMscale(factor);
       return { frequencies, factor: scaling.attentionFactor ?? derived };
     }
     default:
@@ -134,7 +161,10 @@ export function rotaryTable(frequencies: RopeFrequencies, positions: number): Ro
       sin[p * half + j] = Math.sin(angle) * frequencies.factor;
     }
   }
-  return keep({ cos: tensor(cos, { shape: [positions, half] }), sin: tensor(sin, { shape: [positions, half] }) });
+  return keep({
+    cos: tensor(cos, { shape: [positions, half] }),
+    sin: tensor(sin, { shape: [positions, half] }),
+  });
 }
 
 /** Tables that grow with the longest position asked for, so that a model with a long context costs nothing until it is used. */
@@ -151,7 +181,8 @@ export class RotaryCache {
   /** Tables for at least `positions` positions. A table that was given out stays valid. */
   get(positions: number): RotaryTable {
     // Dynamic scaling makes the frequencies depend on the length, beyond the trained context.
-    const length = this.scaling.ropeType === "dynamic" ? Math.max(positions, this.maxPositions) : this.maxPositions;
+    const length =
+      this.scaling.ropeType === "dynamic" ? Math.max(positions, this.maxPositions) : this.maxPositions;
     const held = this.table?.cos.shape[0] ?? 0;
     if (this.table === undefined || held < positions || this.length !== length) {
       let room = 64;

@@ -4,9 +4,9 @@
  */
 
 import { DisposedError, ShapeError } from "../errors.js";
-import { callKernel } from "../native/kernels.js";
 import { deviceId } from "../native/device.js";
 import { DTYPE_CODE } from "../native/dtype.js";
+import { callKernel } from "../native/kernels.js";
 import { unregisterTensor } from "./scope.js";
 import { empty, type Shape, showShape, sizeOf, type Tensor } from "./tensor.js";
 
@@ -43,6 +43,7 @@ export interface TapeNode {
 
 let sequence = 0;
 let disabled = 0;
+let skipped = 0;
 
 /** Whether operations record themselves now. */
 export function isGradEnabled(): boolean {
@@ -70,6 +71,11 @@ export function enableGrad<T>(body: () => T): T {
   }
 }
 
+/** @internal How many operations noGrad has kept from being recorded so far. */
+export function skippedRecords(): number {
+  return skipped;
+}
+
 /** @internal Whether an operation on these inputs must be recorded. */
 export function needsGrad(...inputs: (Tensor | null | undefined)[]): boolean {
   return disabled === 0 && inputs.some((input) => input?.requiresGrad === true);
@@ -87,6 +93,7 @@ export function record(
   saved: Tensor[] = [],
 ): void {
   if (!needsGrad(...inputs)) {
+    if (disabled > 0 && inputs.some((input) => input?.requiresGrad === true)) skipped += 1;
     for (const tensor of saved) tensor.dispose();
     return;
   }
@@ -108,8 +115,16 @@ export function record(
 /** y = beta·y + x (both f32 or bf16), queued. */
 function addInto(target: Tensor, source: Tensor, beta: number): void {
   callKernel(
-    deviceId(target.device), "axpy", source.use(), 0, target.use(), target.size, DTYPE_CODE[source.dtype],
-    DTYPE_CODE[target.dtype], 1, beta,
+    deviceId(target.device),
+    "axpy",
+    source.use(),
+    0,
+    target.use(),
+    target.size,
+    DTYPE_CODE[source.dtype],
+    DTYPE_CODE[target.dtype],
+    1,
+    beta,
   );
 }
 
@@ -125,10 +140,13 @@ class Sink implements GradientSink {
 
   give(tensor: Tensor, gradient: Tensor): void {
     if (sizeOf(gradient.shape) !== sizeOf(tensor.shape)) {
-      throw new ShapeError(`A gradient of shape ${showShape(gradient.shape)} was given to a tensor of shape ${showShape(tensor.shape)}.`, {
-        gradient: gradient.shape,
-        tensor: tensor.shape,
-      });
+      throw new ShapeError(
+        `A gradient of shape ${showShape(gradient.shape)} was given to a tensor of shape ${showShape(tensor.shape)}.`,
+        {
+          gradient: gradient.shape,
+          tensor: tensor.shape,
+        },
+      );
     }
     if (tensor.node === null) {
       this.giveLeaf(tensor, gradient);
@@ -137,7 +155,10 @@ class Sink implements GradientSink {
     const before = this.pending.get(tensor);
     if (before === undefined) {
       // A backward function may count on its gradients having the shapes of its outputs.
-      this.pending.set(tensor, sameShape(gradient.shape, tensor.shape) ? gradient : gradient.move(tensor.shape));
+      this.pending.set(
+        tensor,
+        sameShape(gradient.shape, tensor.shape) ? gradient : gradient.move(tensor.shape),
+      );
       return;
     }
     let sum = before;
@@ -198,7 +219,14 @@ function leafGradient(tensor: Tensor): Tensor {
 }
 
 // Stands in for the node of a tensor whose graph was freed, so that a second pass fails instead of stopping there.
-const FREED: TapeNode = { sequence: -1, name: "freed", inputs: [], outputs: [], saved: [], backward: () => {} };
+const FREED: TapeNode = {
+  sequence: -1,
+  name: "freed",
+  inputs: [],
+  outputs: [],
+  saved: [],
+  backward: () => {},
+};
 
 /** Nodes that the roots depend on, latest first. */
 function collect(roots: readonly Tensor[]): TapeNode[] {
@@ -238,12 +266,17 @@ export function backward(roots: Tensor | readonly Tensor[], options: BackwardOpt
     list.forEach((root, i) => {
       const given = options.gradients?.[i];
       if (given === undefined && root.size !== 1) {
-        throw new ShapeError(`backward: a root of shape ${showShape(root.shape)} needs its gradient; only scalars default to 1.`, {
-          shape: root.shape,
-        });
+        throw new ShapeError(
+          `backward: a root of shape ${showShape(root.shape)} needs its gradient; only scalars default to 1.`,
+          {
+            shape: root.shape,
+          },
+        );
       }
       if (!root.requiresGrad) {
-        throw new ShapeError("backward: the root does not depend on any tensor that requires a gradient.", { shape: root.shape });
+        throw new ShapeError("backward: the root does not depend on any tensor that requires a gradient.", {
+          shape: root.shape,
+        });
       }
       sink.give(root, given?.alias() ?? one(root));
     });

@@ -1,9 +1,6 @@
 /** Activation checkpointing: a part of the graph keeps its inputs only and is computed again in the backward pass (Chen et al. 2016). */
 
-import { deviceId } from "../native/device.js";
-import { DTYPE_CODE } from "../native/dtype.js";
-import { callKernel } from "../native/kernels.js";
-import { backward, enableGrad, isGradEnabled, noGrad, record } from "./autograd.js";
+import { backward, enableGrad, isGradEnabled, noGrad, record, skippedRecords } from "./autograd.js";
 import { randomState, setRandomState } from "./random.js";
 import { scope } from "./scope.js";
 import { empty, type Tensor } from "./tensor.js";
@@ -22,57 +19,70 @@ function standIn(like: Tensor): Tensor {
   return leaf;
 }
 
-// Leaf gradients are f32; a bf16 activation takes its gradient in bf16.
-function gradientLike(input: Tensor, gradient: Tensor): Tensor {
-  if (input.dtype === gradient.dtype) return gradient;
-  const rounded = empty(input.shape, { dtype: input.dtype, device: input.device });
-  callKernel(
-    deviceId(input.device), "cast", gradient.use(), rounded.use(), gradient.size, DTYPE_CODE[gradient.dtype],
-    DTYPE_CODE[input.dtype],
-  );
-  gradient.dispose();
-  return rounded;
+/**
+ * The inputs of the part, cut off from the graph before it: gradients of those that an operation made end in `captured`, in their own dtype and summed as
+ * in a plain graph. Leaves stand for themselves and take their gradients directly.
+ */
+function cutOff(inputs: readonly Tensor[], captured: (Tensor | null)[]): Tensor[] {
+  return inputs.map((input, i) => {
+    if (input.requiresGrad && input.node === null) return input;
+    const start = input.detach();
+    if (input.requiresGrad) {
+      record("checkpointInput", [standIn(input)], [start], ([gradient]) => {
+        captured[i] = gradient === null ? null : gradient.move(gradient.shape);
+      });
+    }
+    return start;
+  });
 }
 
 /**
  * Runs `body(...inputs)` without keeping its intermediate tensors; the backward pass runs it again with the same random numbers. Gradients flow
  * to `inputs` and to parameters used inside. `body` must be deterministic and return one tensor or an array of tensors.
  */
-export function checkpoint<R extends Tensor | Tensor[]>(body: (...inputs: Tensor[]) => R, ...inputs: Tensor[]): R {
+export function checkpoint<R extends Tensor | Tensor[]>(
+  body: (...inputs: Tensor[]) => R,
+  ...inputs: Tensor[]
+): R {
   if (!isGradEnabled()) return body(...inputs);
   const random = randomState();
+  const skipped = skippedRecords();
   const result = scope(() => noGrad(() => body(...inputs)));
+  if (skippedRecords() === skipped) return result; // nothing inside depends on a tensor that requires a gradient
   const outputs: Tensor[] = Array.isArray(result) ? result : [result];
   // Parameters inside need gradients even where no input does, so the node is recorded through a stand-in that always does.
   const stand = inputs.some((input) => input.requiresGrad) ? null : standIn(inputs[0] ?? outputs[0]);
-  record("checkpoint", stand === null ? inputs : [stand], outputs, (gradients, sink) => {
-    const given = scope(() => {
-      const leaves = inputs.map((input) => {
-        const leaf = input.detach();
-        leaf.requiresGrad = input.requiresGrad;
-        return leaf;
+  record(
+    "checkpoint",
+    stand === null ? inputs : [stand],
+    outputs,
+    (gradients, sink) => {
+      const given = scope(() => {
+        const captured = inputs.map((): Tensor | null => null);
+        const after = randomState();
+        setRandomState(random);
+        recomputing += 1;
+        try {
+          const again = enableGrad(() => body(...cutOff(inputs, captured)));
+          const roots: Tensor[] = Array.isArray(again) ? again : [again];
+          const used = roots
+            .map((root, i) => ({ root, gradient: gradients[i] }))
+            .filter(({ root, gradient }) => gradient !== null && root.requiresGrad);
+          backward(
+            used.map(({ root }) => root),
+            { gradients: used.map(({ gradient }) => gradient as Tensor) },
+          );
+        } finally {
+          recomputing -= 1;
+          setRandomState(after);
+        }
+        return captured;
       });
-      const after = randomState();
-      setRandomState(random);
-      recomputing += 1;
-      try {
-        const again = enableGrad(() => body(...leaves));
-        const roots: Tensor[] = Array.isArray(again) ? again : [again];
-        const used = roots.map((root, i) => ({ root, gradient: gradients[i] })).filter(({ root, gradient }) => gradient !== null && root.requiresGrad);
-        backward(used.map(({ root }) => root), { gradients: used.map(({ gradient }) => gradient as Tensor) });
-      } finally {
-        recomputing -= 1;
-        setRandomState(after);
-      }
-      return inputs.map((input, i) => {
-        const gradient = leaves[i].grad;
-        leaves[i].grad = null;
-        return gradient === null ? null : gradientLike(input, gradient);
+      given.forEach((gradient, i) => {
+        if (gradient !== null) sink.give(inputs[i], gradient);
       });
-    });
-    given.forEach((gradient, i) => {
-      if (gradient !== null) sink.give(inputs[i], gradient);
-    });
-  }, stand === null ? [] : [stand]);
+    },
+    stand === null ? [] : [stand],
+  );
   return result;
 }

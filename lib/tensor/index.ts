@@ -65,7 +65,14 @@ export {
 } from "./ops/elementwise.js";
 export { embedding } from "./ops/embedding.js";
 export { gather, indexSelect, oneHot, scatterAdd } from "./ops/gather.js";
-export { groupedLinear, type LinearOptions, linear, linearF32, type MatmulOptions, matmul } from "./ops/linear.js";
+export {
+  groupedLinear,
+  type LinearOptions,
+  linear,
+  linearF32,
+  type MatmulOptions,
+  matmul,
+} from "./ops/linear.js";
 export {
   type CrossEntropyOptions,
   type CrossEntropyResult,

@@ -38,19 +38,28 @@ export function unregisterTensor(tensor: Tensor): void {
 }
 
 /** Calls `visit` on every tensor inside a container: arrays, maps, sets and plain objects, nested. */
-export function visitTensors(container: TensorContainer, isTensor: (x: unknown) => x is Tensor, visit: (t: Tensor) => void): void {
+export function visitTensors(
+  container: TensorContainer,
+  isTensor: (x: unknown) => x is Tensor,
+  visit: (t: Tensor) => void,
+): void {
   if (isTensor(container)) {
     visit(container);
   } else if (Array.isArray(container) || container instanceof Set) {
     for (const item of container) visitTensors(item, isTensor, visit);
   } else if (container instanceof Map) {
     for (const item of container.values()) visitTensors(item, isTensor, visit);
-  } else if (container !== null && typeof container === "object" && Object.getPrototypeOf(container) === Object.prototype) {
+  } else if (
+    container !== null &&
+    typeof container === "object" &&
+    Object.getPrototypeOf(container) === Object.prototype
+  ) {
     for (const item of Object.values(container)) visitTensors(item, isTensor, visit);
   }
 }
 
-const looksLikeTensor = (x: unknown): x is Tensor => x !== null && typeof x === "object" && "handle" in x && "owner" in x;
+const looksLikeTensor = (x: unknown): x is Tensor =>
+  x !== null && typeof x === "object" && "handle" in x && "owner" in x;
 
 /** Takes what is returned out of the inner scope and gives it to the outer one. */
 function handOver(inner: Scope, outer: Scope | undefined, result: unknown): void {

@@ -149,10 +149,13 @@ export class Tensor {
   /** Overwrites the data; `data` has `size` elements (bf16 takes f32 values and rounds them to nearest even). Queued. */
   write(data: TensorData | Uint16Array): void {
     if (data.length !== this.size) {
-      throw new ShapeError(`write: a tensor of shape ${showShape(this.shape)} needs ${this.size} values, got ${data.length}.`, {
-        shape: this.shape,
-        values: data.length,
-      });
+      throw new ShapeError(
+        `write: a tensor of shape ${showShape(this.shape)} needs ${this.size} values, got ${data.length}.`,
+        {
+          shape: this.shape,
+          values: data.length,
+        },
+      );
     }
     addon().write(this.use(), 0, encode(data, this.dtype));
   }
@@ -184,7 +187,10 @@ export class Tensor {
 
   /** The only value of a one-element tensor. */
   async item(): Promise<number> {
-    if (this.size !== 1) throw new ShapeError(`item: expected one element, got shape ${showShape(this.shape)}.`, { shape: this.shape });
+    if (this.size !== 1)
+      throw new ShapeError(`item: expected one element, got shape ${showShape(this.shape)}.`, {
+        shape: this.shape,
+      });
     return (await this.data())[0];
   }
 
@@ -286,14 +292,20 @@ function flatten(values: NestedNumbers, shape: Shape, depth: number, out: number
     for (const item of values) flatten(item, shape, depth + 1, out);
     return;
   }
-  throw new ShapeError(`tensor: nested arrays must be rectangular; expected shape ${showShape(shape)} throughout.`, { shape });
+  throw new ShapeError(
+    `tensor: nested arrays must be rectangular; expected shape ${showShape(shape)} throughout.`,
+    { shape },
+  );
 }
 
 /**
  * A tensor from host values: a number, nested arrays, or a typed array with `shape`. dtype defaults to f32 for numbers and Float32Array, i32 for Int32Array,
  * u8 for Uint8Array.
  */
-export function tensor(values: NestedNumbers | TensorData, options: TensorOptions & { shape?: Shape } = {}): Tensor {
+export function tensor(
+  values: NestedNumbers | TensorData,
+  options: TensorOptions & { shape?: Shape } = {},
+): Tensor {
   let data: TensorData;
   let shape: Shape;
   if (values instanceof Float32Array || values instanceof Int32Array || values instanceof Uint8Array) {
@@ -308,7 +320,11 @@ export function tensor(values: NestedNumbers | TensorData, options: TensorOption
     shape = options.shape ?? inferred;
   }
   const natural: Dtype = data instanceof Int32Array ? "i32" : data instanceof Uint8Array ? "u8" : "f32";
-  const result = empty(shape, { dtype: options.dtype ?? natural, device: options.device, requiresGrad: options.requiresGrad });
+  const result = empty(shape, {
+    dtype: options.dtype ?? natural,
+    device: options.device,
+    requiresGrad: options.requiresGrad,
+  });
   result.write(data);
   return result;
 }

@@ -15,7 +15,11 @@ export type {
   WarningEvent,
 } from "./events.js";
 export { type Interruption, onInterrupt } from "./interrupt.js";
+export { chooseModel, type FitOptions, fitConfig, type ModelChoice } from "./model-choice.js";
 export type { SampleContext, TrainerOptions, TrainingBatches, TrainingSchedule } from "./options.js";
 export { measurePeakFlops } from "./peak.js";
+export { type ExportEvent, type PretrainEvent, pretrain, type ReadyEvent } from "./pretrain.js";
+export type { PretrainOptions, PretrainSettings } from "./pretrain-settings.js";
 export { formatDuration, formatRate, Pace, progressLine } from "./progress.js";
+export { type SampleSettings, textSampler } from "./sampler.js";
 export { Trainer } from "./trainer.js";

@@ -31,6 +31,14 @@ struct RowsJob {
   float cap;
 };
 
+// Asks for a row that is used some rows later: caches hold rows far apart, which the processor does not foresee.
+constexpr int64_t kRowsAhead = 32;
+template <typename T>
+[[gnu::always_inline]] inline void prefetchRow(const T* row, int64_t width) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  if(0) for (int64_t c = 0; c < width; c += kLine) __builtin_prefetch(row + c);
+}
+
 // partial[r] += lanes of key·query over `width` channels, for all rows.
 template <int kRows, typename T>
 [[gnu::always_inline]] inline void multiplyKey(const T* key, const float* queries, int64_t queryRow,
@@ -60,6 +68,7 @@ inline void addValues(const T* values, int64_t stride, const float* p, int64_t k
     for (int v = 0; v < kVectors; ++v) sum[r][v] = load(o + r * oRow + v * kLanes);
   }
   for (int64_t j = 0; j < keys; ++j, values += stride) {
+    prefetchRow(values + std::min(kRowsAhead, keys - 1 - j) * stride, kVectors * kLanes);
     Vec row[kVectors];
     if (kVectors == 1 && part > 0) {
       row[0] = loadPart(values, part);
@@ -96,6 +105,7 @@ void attendRows(const RowsJob<T>& job, const Mask& mask) {
       Vec products[kRows][kLanes];
       for (int i = 0; i < kLanes; ++i) {
         const int64_t key = begin + std::min(j + i, keys - 1);
+        prefetchRow(job.keys + std::min(key + kRowsAhead, job.end - 1) * job.keyStride, job.ownDim);
         Vec partial[kRows] = {};
         multiplyKey<kRows>(job.keys + key * job.keyStride, job.queries, queryRow, job.ownDim, partial);
         if (job.sharedDim > 0) {

@@ -1,5 +1,6 @@
-// gemm.cc — shares a matrix product out to the OpenMP team. Each thread computes rectangles of c by itself, so there is no barrier inside a
-// product, and since every sum over k has a fixed order, the result does not depend on the number of threads.
+// gemm.cc — shares a matrix product out to the OpenMP team. Each thread computes rectangles of c by itself,
+// so there is no barrier inside a product, and since every sum over k has a fixed order, the result does not
+// depend on the number of threads.
 #include "cpu/gemm.h"
 
 #include <omp.h>
@@ -45,13 +46,15 @@ struct Grid {
   int64_t rows = 1, columns = 1;
 };
 
-// Cycles of the slowest thread: whole register tiles at one tile row of sums per cycle, plus packing of its share of a and b.
+// Cycles of the slowest thread: whole register tiles at one tile row of sums per cycle, plus packing of its
+// share of a and b.
 double cost(const GemmCall& call, Grid grid) {
   const GemmKernel& kernel = gemmKernel();
   const int64_t tall = ceilDiv(ceilDiv(call.m, kernel.tileRows), grid.rows) * kernel.tileRows;
   const int64_t wide = ceilDiv(ceilDiv(call.n, kernel.tileColumns), grid.columns) * kernel.tileColumns;
-  const double perK = static_cast<double>(tall) * static_cast<double>(wide) / static_cast<double>(kernel.tileColumns) +
-                      0.25 * static_cast<double>(tall) + (call.transB ? 0.4 : 0.25) * static_cast<double>(wide);
+  const double perK =
+      static_cast<double>(tall) * static_cast<double>(wide) / static_cast<double>(kernel.tileColumns) +
+      0.25 * static_cast<double>(tall) + (call.transB ? 0.4 : 0.25) * static_cast<double>(wide);
   return perK * static_cast<double>(call.k);
 }
 
@@ -94,9 +97,11 @@ void gemm(const GemmCall& call) {
   const int64_t bDtype = call.bDtype < 0 ? call.dtype : call.bDtype;
   const bool sameIn = bDtype == call.dtype && (call.dtype == kF32 || call.dtype == kBF16);
   const bool mixed = call.dtype == kF32 && bDtype == kBF16;
-  if (!(sameIn && (call.outDtype == kF32 || call.outDtype == call.dtype)) && !(mixed && (call.outDtype == kF32 || call.outDtype == kBF16))) {
-    throw std::runtime_error(std::string("a matrix product takes f32 or bf16 operands and gives f32 or their dtype; got ") +
-                             dtypeName(call.dtype) + " and " + dtypeName(bDtype) + " into " + dtypeName(call.outDtype));
+  if (!(sameIn && (call.outDtype == kF32 || call.outDtype == call.dtype)) &&
+      !(mixed && (call.outDtype == kF32 || call.outDtype == kBF16))) {
+    throw std::runtime_error(
+        std::string("a matrix product takes f32 or bf16 operands and gives f32 or their dtype; got ") +
+        dtypeName(call.dtype) + " and " + dtypeName(bDtype) + " into " + dtypeName(call.outDtype));
   }
   if (call.batch <= 0 || call.m <= 0 || call.n <= 0) return;
   const GemmKernel& kernel = gemmKernel();
@@ -112,10 +117,13 @@ void gemm(const GemmCall& call) {
     const int64_t matrix = task / parts, row = task % parts / grid.columns, column = task % grid.columns;
     GemmCall one = call;
     one.bDtype = bDtype;
-    one.a = static_cast<const char*>(call.a) + matrix * call.aBatch * static_cast<int64_t>(dtypeSize(call.dtype));
+    one.a =
+        static_cast<const char*>(call.a) + matrix * call.aBatch * static_cast<int64_t>(dtypeSize(call.dtype));
     one.b = static_cast<const char*>(call.b) + matrix * call.bBatch * static_cast<int64_t>(dtypeSize(bDtype));
-    one.c = static_cast<char*>(call.c) + matrix * call.cBatch * static_cast<int64_t>(dtypeSize(call.outDtype));
-    kernel.block(one, path, boundary(call.m, kernel.tileRows, row, grid.rows), boundary(call.m, kernel.tileRows, row + 1, grid.rows),
+    one.c =
+        static_cast<char*>(call.c) + matrix * call.cBatch * static_cast<int64_t>(dtypeSize(call.outDtype));
+    kernel.block(one, path, boundary(call.m, kernel.tileRows, row, grid.rows),
+                 boundary(call.m, kernel.tileRows, row + 1, grid.rows),
                  boundary(call.n, kernel.tileColumns, column, grid.columns),
                  boundary(call.n, kernel.tileColumns, column + 1, grid.columns));
   };

@@ -3,6 +3,10 @@
 // therefore cannot be left to the auto-vectorizer.
 #pragma once
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -34,17 +38,30 @@ typedef uint16_t VecHalf __attribute__((vector_size(2 * kLanes)));
   return x;
 }
 [[gnu::always_inline]] inline Vec load(const bf16* p) {
+  // GCC compiles the generic conversion to half-width pieces; the unmasked intrinsics warn of their own undefined operand.
+#if defined(__AVX512F__)
+  const __m512i wide = _mm512_maskz_cvtepu16_epi32(0xFFFF, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return reinterpret_cast<Vec>(reinterpret_cast<VecBits>(wide) << 16);
+#elif defined(__AVX2__)
+  const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return reinterpret_cast<Vec>(reinterpret_cast<VecBits>(wide) << 16);
+#else
   VecHalf half;
   std::memcpy(&half, p, sizeof(half));
   return reinterpret_cast<Vec>(__builtin_convertvector(half, VecBits) << 16);
+#endif
 }
 [[gnu::always_inline]] inline void store(float* p, Vec x) { std::memcpy(p, &x, sizeof(x)); }
 [[gnu::always_inline]] inline void store(bf16* p, Vec x) {
   const VecBits u = reinterpret_cast<VecBits>(x);
   const VecBits rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
   const VecBits bits = (u & 0x7FFFFFFFu) > 0x7F800000u ? ((u >> 16) | 0x40u) : rounded;
+#if defined(__AVX512F__)
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_maskz_cvtepi32_epi16(0xFFFF, reinterpret_cast<__m512i>(bits)));
+#else
   const VecHalf half = __builtin_convertvector(bits, VecHalf);
   std::memcpy(p, &half, sizeof(half));
+#endif
 }
 
 // The first `count` < kLanes elements; the other lanes are 0 and their memory is not touched.

@@ -1,4 +1,5 @@
-// matmul.cc — the kernels matmul and groupedMatmul of the kernel table, on top of gemm. Compiled once: the instruction set is gemm's choice.
+// matmul.cc — the kernels matmul and groupedMatmul of the kernel table, on top of gemm. Compiled once: the
+// instruction set is gemm's choice.
 #include <omp.h>
 
 #include <algorithm>
@@ -46,7 +47,8 @@ int matmul(KernelContext* context, const void* arguments) {
 
 // The product of one expert: rows [begin, end) of the grouped operands.
 GemmCall expertCall(const GroupedMatmulArgs& args, int64_t expert, int64_t begin, int64_t end) {
-  const int64_t in = static_cast<int64_t>(dtypeSize(args.dtype)), out = static_cast<int64_t>(dtypeSize(args.outDtype));
+  const int64_t in = static_cast<int64_t>(dtypeSize(args.dtype)),
+                out = static_cast<int64_t>(dtypeSize(args.outDtype));
   const char* a = static_cast<const char*>(args.a);
   const char* b = static_cast<const char*>(args.b);
   char* c = static_cast<char*>(args.c);
@@ -79,8 +81,9 @@ GemmCall expertCall(const GroupedMatmulArgs& args, int64_t expert, int64_t begin
   return call;
 }
 
-// Work is laid end to end, expert after expert, each as long as its rows plus what reading its weights costs; every thread takes an equal
-// stretch of it. An expert on a border is cut between rows of c, at a multiple of the register tile.
+// Work is laid end to end, expert after expert, each as long as its rows plus what reading its weights costs;
+// every thread takes an equal stretch of it. An expert on a border is cut between rows of c, at a multiple of
+// the register tile.
 constexpr int64_t kExpertCost = 16;  // in rows
 
 int64_t cutAt(int64_t position, int64_t start, int64_t length, int64_t rows, int64_t unit) {
@@ -98,7 +101,8 @@ void groupedShare(const GroupedMatmulArgs& args, int64_t share, int64_t shares) 
   for (int64_t expert = 0; expert < args.experts; ++expert) {
     const int64_t begin = offsets[expert], end = offsets[expert + 1], length = end - begin + kExpertCost;
     const GemmCall call = expertCall(args, expert, begin, end);
-    const int64_t first = cutAt(from, start, length, call.m, kernel.tileRows), last = cutAt(to, start, length, call.m, kernel.tileRows);
+    const int64_t first = cutAt(from, start, length, call.m, kernel.tileRows),
+                  last = cutAt(to, start, length, call.m, kernel.tileRows);
     if (first < last && call.n > 0) {
       kernel.block(call, gemmPath(call.m, call.k, call.transA, call.transB), first, last, 0, call.n);
     }
@@ -110,21 +114,25 @@ int groupedMatmul(KernelContext* context, const void* arguments) {
   const auto& args = *static_cast<const GroupedMatmulArgs*>(arguments);
   const auto* offsets = static_cast<const int32_t*>(args.offsets);
   if ((args.dtype != kF32 && args.dtype != kBF16) || (args.outDtype != kF32 && args.outDtype != args.dtype)) {
-    return fail(context, "groupedMatmul takes f32 or bf16 operands and gives f32 or their dtype; got %s into %s", dtypeName(args.dtype),
-                dtypeName(args.outDtype));
+    return fail(context,
+                "groupedMatmul takes f32 or bf16 operands and gives f32 or their dtype; got %s into %s",
+                dtypeName(args.dtype), dtypeName(args.outDtype));
   }
   if (args.mode < kGroupedNT || args.mode > kGroupedTN) {
-    return fail(context, "groupedMatmul: mode is %lld; expected 0 (NT), 1 (NN) or 2 (TN)", static_cast<long long>(args.mode));
+    return fail(context, "groupedMatmul: mode is %lld; expected 0 (NT), 1 (NN) or 2 (TN)",
+                static_cast<long long>(args.mode));
   }
   if (args.experts <= 0) return 0;
   for (int64_t expert = 0; expert <= args.experts; ++expert) {
     const int64_t least = expert == 0 ? 0 : offsets[expert - 1];
     if (offsets[expert] < least || offsets[expert] > args.rows) {
-      return fail(context, "groupedMatmul: offsets[%lld] is %d; expected an ascending row number of at most %lld",
+      return fail(context,
+                  "groupedMatmul: offsets[%lld] is %d; expected an ascending row number of at most %lld",
                   static_cast<long long>(expert), offsets[expert], static_cast<long long>(args.rows));
     }
   }
-  const double flops = 2.0 * static_cast<double>(offsets[args.experts] - offsets[0]) * static_cast<double>(args.n) * static_cast<double>(args.k);
+  const double flops = 2.0 * static_cast<double>(offsets[args.experts] - offsets[0]) *
+                       static_cast<double>(args.n) * static_cast<double>(args.k);
   const int64_t threads = omp_in_parallel() || flops < 1e6 ? 1 : omp_get_max_threads();
   try {
     if (threads == 1) {

@@ -1,11 +1,26 @@
-"""Regenerates every golden file of this room: the model folders, then the training trajectories.
+"""Regenerates every golden file of this room, one script after the other.
 
 Usage: python tests/golden/make_all.py
 """
 
-import make_models
-import make_trajectories
+import subprocess
+import sys
+from pathlib import Path
+
+ROOM = Path(__file__).resolve().parent
+# script → the file that its standard output is kept in, where it does not write its own files
+SCRIPTS = {
+    "make_models.py": None,
+    "make_trajectories.py": None,
+    "make_reference.py": None,
+    "make_tokenizers.py": None,
+    "make_safetensors.py": "safetensors.json",
+}
 
 if __name__ == "__main__":
-    make_models.main([])
-    make_trajectories.main([])
+    for script, kept in SCRIPTS.items():
+        print(f"== {script}", flush=True)
+        command = [sys.executable, str(ROOM / script)]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE if kept else None)
+        if kept:
+            (ROOM / kept).write_bytes(output.stdout)

@@ -21,7 +21,7 @@ NARROWEST_ROUTING = 2e-4
 
 
 def build(model_type, fields, options):
-    """An entry's f32 model, filled from its seed, and its MTP modules (or None), as transformers builds them."""
+    """An entry's f32 model, filled from its seed, and its MTP modules or None, as transformers builds them."""
     config = AutoConfig.for_model(model_type, **fields)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
     golden_io.fill(model, options["seed"], options.get("gain", 1.4))

@@ -4,8 +4,8 @@ import type { CausalLM, TokenInput } from "../../lib/models/causal-lm.js";
 import { createModel } from "../../lib/models/registry.js";
 import { getThreads, setThreads } from "../../lib/native/device.js";
 import { backward } from "../../lib/tensor/autograd.js";
-import { linearCrossEntropy } from "../../lib/tensor/ops/loss.js";
 import { segmentsOf } from "../../lib/tensor/ops/attention.js";
+import { linearCrossEntropy } from "../../lib/tensor/ops/loss.js";
 import { manualSeed } from "../../lib/tensor/random.js";
 import { dispose, scope } from "../../lib/tensor/scope.js";
 import { tensor } from "../../lib/tensor/tensor.js";
@@ -62,7 +62,9 @@ function expectSame(a: Outcome, b: Outcome, tolerance: number): void {
       difference += (gradient[i] - other[i]) ** 2;
       size += other[i] ** 2;
     }
-    expect(Math.sqrt(difference), name).toBeLessThanOrEqual(tolerance * Math.sqrt(size) + (tolerance === 0 ? 0 : 1e-8));
+    expect(Math.sqrt(difference), name).toBeLessThanOrEqual(
+      tolerance * Math.sqrt(size) + (tolerance === 0 ? 0 : 1e-8),
+    );
   }
 }
 
@@ -79,7 +81,9 @@ describe.each(Object.keys(TINY))("%s", (family) => {
   it("batch 8×1 ≡ accumulation 1×8", () => {
     const model = fresh({ ...config, aux_loss_alpha: 0 });
     const together = collect(model, () => step(model, ROWS));
-    const apart = collect(model, () => ROWS.map((row) => step(model, [row], 1 / 8)).reduce((a, b) => a + b, 0));
+    const apart = collect(model, () =>
+      ROWS.map((row) => step(model, [row], 1 / 8)).reduce((a, b) => a + b, 0),
+    );
     expectSame(apart, together, REORDERED);
     model.dispose();
   });
@@ -89,7 +93,10 @@ describe.each(Object.keys(TINY))("%s", (family) => {
     const lengths = [5, 17, 1, 9];
     const sequences = lengths.map((length, i) => ROWS[i].slice(0, length));
     const counted = lengths.reduce((sum, length) => sum + length - 1, 0);
-    const deep = Math.max(1, lengths.reduce((sum, length) => sum + Math.max(0, length - 2), 0));
+    const deep = Math.max(
+      1,
+      lengths.reduce((sum, length) => sum + Math.max(0, length - 2), 0),
+    );
     const packed = collect(model, () =>
       scope(() => {
         const input: TokenInput = {
@@ -119,7 +126,9 @@ describe.each(Object.keys(TINY))("%s", (family) => {
         return loss.dataSync()[0];
       }),
     );
-    const separate = collect(plain, () => sequences.map((s) => step(plain, [s], (s.length - 1) / counted)).reduce((a, b) => a + b, 0));
+    const separate = collect(plain, () =>
+      sequences.map((s) => step(plain, [s], (s.length - 1) / counted)).reduce((a, b) => a + b, 0),
+    );
     expectSame(packedPlain, separate, REORDERED);
     expect(packed.loss).toBe(packedPlain.loss);
     model.dispose();
@@ -160,7 +169,11 @@ describe("linearCrossEntropy", () => {
       scope(() => {
         const h = tensor(hidden, { shape: [37, 20], requiresGrad: true });
         const w = tensor(weight, { shape: [50, 20], requiresGrad: true });
-        const { loss } = linearCrossEntropy(h, w, tensor(targets), { chunkRows, labelSmoothing: 0.1, zLoss: 1e-3 });
+        const { loss } = linearCrossEntropy(h, w, tensor(targets), {
+          chunkRows,
+          labelSmoothing: 0.1,
+          zLoss: 1e-3,
+        });
         backward(loss);
         return [loss, h.grad, w.grad].map((t) => [...(t?.dataSync() ?? [])]);
       });

@@ -1,20 +1,30 @@
 /** Every golden model: logits, loss and gradients as transformers computes them, from folders that it saved. */
 import { describe, expect, it } from "vitest";
-import { backward, noGrad } from "../../lib/tensor/autograd.js";
 import type { CausalLM } from "../../lib/models/causal-lm.js";
-import { Deepseek } from "../../lib/models/deepseek/model.js";
-import { linear } from "../../lib/tensor/ops/linear.js";
+import type { Deepseek } from "../../lib/models/deepseek/model.js";
 import { fromPretrained } from "../../lib/models/pretrained.js";
-import { dispose, scope } from "../../lib/tensor/scope.js";
 import { memory } from "../../lib/native/device.js";
+import { backward, noGrad } from "../../lib/tensor/autograd.js";
+import { linear } from "../../lib/tensor/ops/linear.js";
+import { dispose, scope } from "../../lib/tensor/scope.js";
 import { type Tensor, tensor } from "../../lib/tensor/tensor.js";
-import { type GoldenModel, goldenDir, goldenNames, norm, readGolden, rowsInput, targetsOf, unpack } from "./golden.js";
+import {
+  type GoldenModel,
+  goldenDir,
+  goldenNames,
+  norm,
+  readGolden,
+  rowsInput,
+  targetsOf,
+  unpack,
+} from "./golden.js";
 
 const LOGITS_TOLERANCE = 1e-4;
 
 function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let largest = 0;
-  for (let i = 0; i < b.length; i++) largest = Math.max(largest, Math.abs(a[i] - b[i]) || (Number.isNaN(a[i]) ? Number.POSITIVE_INFINITY : 0));
+  for (let i = 0; i < b.length; i++)
+    largest = Math.max(largest, Math.abs(a[i] - b[i]) || (Number.isNaN(a[i]) ? Number.POSITIVE_INFINITY : 0));
   return a.length === b.length ? largest : Number.POSITIVE_INFINITY;
 }
 
@@ -59,32 +69,49 @@ describe.each(goldenNames("models"))("%s", (name) => {
       const gradient = gradients.get(parameter);
       expect(gradient, parameter).toBeDefined();
       const scale = expected.norm / Math.sqrt((gradient as Float32Array).length);
-      expect(Math.abs(norm(gradient as Float32Array) - expected.norm), `${parameter}: norm`).toBeLessThan(2e-4 * expected.norm + 1e-6);
-      expect(largestDifference((gradient as Float32Array).slice(0, expected.first.length), expected.first), `${parameter}: first values`).toBeLessThan(
-        2e-3 * scale + 2e-6 + 1e-4 * Math.max(...expected.first.map(Math.abs)),
+      expect(Math.abs(norm(gradient as Float32Array) - expected.norm), `${parameter}: norm`).toBeLessThan(
+        2e-4 * expected.norm + 1e-6,
       );
+      expect(
+        largestDifference((gradient as Float32Array).slice(0, expected.first.length), expected.first),
+        `${parameter}: first values`,
+      ).toBeLessThan(2e-3 * scale + 2e-6 + 1e-4 * Math.max(...expected.first.map(Math.abs)));
     }
     dispose(model.parameters().map((p) => p.grad));
     model.dispose();
     // One row of ones per dtype stays for bias gradients.
     expect(memory().buffers - before.buffers).toBeLessThanOrEqual(1);
   });
+});
 
-  it.runIf(golden.mtp !== undefined)("has the logits of every prediction depth", async () => {
+const WITH_MTP = goldenNames("models").filter(
+  (name) => readGolden<GoldenModel>("models", name).mtp !== undefined,
+);
+
+describe.each(WITH_MTP)("%s", (name) => {
+  const golden = readGolden<GoldenModel>("models", name);
+
+  it("has the logits of every prediction depth", async () => {
     const model = (await fromPretrained(goldenDir("models", name), { dtype: "f32" })).eval() as Deepseek;
     const [first] = golden.inputIds;
     const length = first.length;
     const depths = await scope(async () => {
       const outputs = noGrad(() => {
         const input = rowsInput(golden.inputIds);
-        const next = golden.mtp?.logits.map((_, k) => tensor(Int32Array.from(golden.inputIds.flatMap((row) => row.map((_, i) => row[i + k + 1] ?? 0)))));
-        return model.mtpHidden(input, model.hidden(input), next ?? [], 2).map((hidden) => linear(hidden, model.outputWeight()));
+        const next = golden.mtp?.logits.map((_, k) =>
+          tensor(Int32Array.from(golden.inputIds.flatMap((row) => row.map((_, i) => row[i + k + 1] ?? 0)))),
+        );
+        return model
+          .mtpHidden(input, model.hidden(input), next ?? [], 2)
+          .map((hidden) => linear(hidden, model.outputWeight()));
       });
       return Promise.all(outputs.map((output) => output.data()));
     });
     for (const [k, expected] of (golden.mtp?.logits ?? []).entries()) {
       const [, kept, vocab] = expected.shape;
-      const ours = [0, 1].flatMap((row) => [...depths[k].slice(row * length * vocab, (row * length + kept) * vocab)]);
+      const ours = [0, 1].flatMap((row) => [
+        ...depths[k].slice(row * length * vocab, (row * length + kept) * vocab),
+      ]);
       expect(largestDifference(ours, unpack(expected))).toBeLessThan(LOGITS_TOLERANCE);
     }
     model.dispose();

@@ -1,7 +1,7 @@
 /** Golden folders (tests/golden): what transformers and PyTorch computed, and batches for our models. */
 import { readdirSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { TokenInput } from "../../lib/models/causal-lm.js";
 import { segmentsOf } from "../../lib/tensor/ops/attention.js";
 import { type Tensor, tensor } from "../../lib/tensor/tensor.js";

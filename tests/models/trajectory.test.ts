@@ -35,7 +35,9 @@ describe.each(goldenNames("trajectories"))("%s", (name) => {
       losses.push(await total.item());
       total.dispose();
     }
-    const worst = Math.max(...losses.map((loss, i) => Math.abs(loss - expected.losses[i]) / expected.losses[i]));
+    const worst = Math.max(
+      ...losses.map((loss, i) => Math.abs(loss - expected.losses[i]) / expected.losses[i]),
+    );
     expect(worst).toBeLessThan(TOLERANCE[dtype]);
     model.dispose();
   });

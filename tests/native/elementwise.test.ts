@@ -37,7 +37,7 @@ const SHAPES: readonly [readonly number[], readonly number[]][] = [
   [[1, 65], [33, 1]],
   [[5, 1, 7, 3], [2, 1, 3]],
   [[2, 3, 4, 5, 2, 3], [4, 1, 2, 1]],
-  [[300, 130], [300, 130]],
+  [[130, 130], [130, 130]],
 ];
 
 function runBinary(name: BinaryName, dtype: "f32" | "bf16" | "i32" | "u8", a: ArrayLike<number>, aShape: readonly number[], b: ArrayLike<number>, bShape: readonly number[], shape: readonly number[]): Float64Array {
@@ -72,7 +72,7 @@ describe("fill and cast", () => {
     const convert: Record<string, (x: number) => number> = {
       f32: (x) => Math.fround(x),
       bf16: (x) => rounded([x], "bf16")[0],
-      i32: (x) => Math.trunc(x),
+      i32: (x) => Math.trunc(x) + 0, // + 0 makes −0 into 0
       u8: (x) => Number(x !== 0),
     };
     for (const from of ["f32", "bf16", "i32", "u8"] as const) {

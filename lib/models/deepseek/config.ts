@@ -52,12 +52,20 @@ function readRouter(reader: ConfigReader, version: 2 | 3, experts: number): Rout
   const chosen = reader.integer("num_experts_per_tok", version === 3 ? 8 : undefined);
   const groups = reader.optionalInteger("n_group") ?? (version === 3 ? 8 : 1);
   const groupsKept = reader.optionalInteger("topk_group") ?? (version === 3 ? 4 : groups);
-  const method = version === 3 ? "noaux_tc" : reader.string("topk_method", "greedy", ["greedy", "group_limited_greedy"]);
+  const method =
+    version === 3 ? "noaux_tc" : reader.string("topk_method", "greedy", ["greedy", "group_limited_greedy"]);
   const normalise = reader.boolean("norm_topk_prob", version === 3);
   if (experts % groups !== 0) {
-    throw new ConfigError(`deepseek_v${version} config: n_routed_experts ${experts} must be a multiple of n_group ${groups}.`, { experts, groups });
+    throw new ConfigError(
+      `deepseek_v${version} config: n_routed_experts ${experts} must be a multiple of n_group ${groups}.`,
+      { experts, groups },
+    );
   }
-  if (groupsKept > groups) throw new ConfigError(`deepseek_v${version} config: topk_group ${groupsKept} exceeds n_group ${groups}.`, { groupsKept, groups });
+  if (groupsKept > groups)
+    throw new ConfigError(
+      `deepseek_v${version} config: topk_group ${groupsKept} exceeds n_group ${groups}.`,
+      { groupsKept, groups },
+    );
   if (chosen > (experts / groups) * groupsKept) {
     throw new ConfigError(
       `deepseek_v${version} config: num_experts_per_tok ${chosen} exceeds the ${(experts / groups) * groupsKept} experts of ${groupsKept} groups.`,
@@ -86,8 +94,10 @@ export function parseDeepseekConfig(raw: RawConfig): DeepseekConfig {
   const rope = parseRope(raw);
   const nopeSize = reader.integer("qk_nope_head_dim", 128);
   const ropeSize = reader.integer("qk_rope_head_dim", 64);
-  if (ropeSize % 2 !== 0) throw new ConfigError(`deepseek config: qk_rope_head_dim must be even, got ${ropeSize}.`, { ropeSize });
-  const longer = rope.ropeType !== "default" && rope.mscaleAllDim ? yarnMscale(rope.factor ?? 1, rope.mscaleAllDim) : 1;
+  if (ropeSize % 2 !== 0)
+    throw new ConfigError(`deepseek config: qk_rope_head_dim must be even, got ${ropeSize}.`, { ropeSize });
+  const longer =
+    rope.ropeType !== "default" && rope.mscaleAllDim ? yarnMscale(rope.factor ?? 1, rope.mscaleAllDim) : 1;
   const queryRank = "q_lora_rank" in raw ? reader.optionalInteger("q_lora_rank") : 1536;
   reader.alsoKnown("q_lora_rank");
   const config: DeepseekConfig = {
@@ -124,8 +134,19 @@ export function parseDeepseekConfig(raw: RawConfig): DeepseekConfig {
     biasUpdateSpeed: v3 ? reader.number("bias_update_speed", 1e-3, { min: 0 }) : 0,
   };
   reader.alsoKnown(
-    "rope_parameters", "rope_scaling", "rope_theta", "head_dim", "qk_head_dim", "num_key_value_heads", "attention_dropout", "scoring_func",
-    "topk_method", "moe_layer_freq", "ep_size", "num_mtp_layers", "rope_interleave",
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+    "head_dim",
+    "qk_head_dim",
+    "num_key_value_heads",
+    "attention_dropout",
+    "scoring_func",
+    "topk_method",
+    "moe_layer_freq",
+    "ep_size",
+    "num_mtp_layers",
+    "rope_interleave",
   );
   reader.finish();
   return config;

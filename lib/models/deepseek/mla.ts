@@ -8,7 +8,7 @@ import { type ComputeDtype, Module } from "../../nn/module.js";
 import { attentionParts } from "../../tensor/ops/attention.js";
 import { code, emptyLike, run } from "../../tensor/ops/kernel.js";
 import { splitLatent } from "../../tensor/ops/latent.js";
-import { rope, type RotaryTable } from "../../tensor/ops/rope.js";
+import { type RotaryTable, rope } from "../../tensor/ops/rope.js";
 import { reshape } from "../../tensor/ops/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import type { TokenInput } from "../causal-lm.js";
@@ -34,7 +34,17 @@ export class LatentAttention extends Module {
     dtype: ComputeDtype,
   ) {
     super();
-    const { width, heads, queryRank, latentWidth, nopeSize, ropeSize, valueSize, std, attentionBias: bias } = _config;
+    const {
+      width,
+      heads,
+      queryRank,
+      latentWidth,
+      nopeSize,
+      ropeSize,
+      valueSize,
+      std,
+      attentionBias: bias,
+    } = _config;
     const queryWidth = heads * (nopeSize + ropeSize);
     this.qProj = queryRank === null ? new Linear(width, queryWidth, { std, dtype }) : null;
     this.qAProj = queryRank === null ? null : new Linear(width, queryRank, { std, bias, dtype });
@@ -51,7 +61,9 @@ export class LatentAttention extends Module {
     const q =
       this.qProj !== null
         ? this.qProj.forward(x)
-        : (this.qBProj as Linear).forward((this.qALayernorm as RMSNorm).forward((this.qAProj as Linear).forward(x)));
+        : (this.qBProj as Linear).forward(
+            (this.qALayernorm as RMSNorm).forward((this.qAProj as Linear).forward(x)),
+          );
     return rope(reshape(q, [-1, heads, nopeSize + ropeSize]), input.positions, table, {
       offset: nopeSize,
       inputInterleaved: this._config.ropeInterleaved,
@@ -63,11 +75,17 @@ export class LatentAttention extends Module {
   forward(x: Tensor, input: TokenInput, table: RotaryTable): Tensor {
     const { heads, nopeSize, ropeSize, valueSize, ropeInterleaved, scale } = this._config;
     const q = this.queries(x, input, table);
-    const { latent, sharedKey } = splitLatent(this.kvAProjWithMqa.forward(x), this.kvALayernorm.weight, input.positions, table, {
-      eps: LATENT_EPS,
-      inputInterleaved: ropeInterleaved,
-      outputInterleaved: false,
-    });
+    const { latent, sharedKey } = splitLatent(
+      this.kvAProjWithMqa.forward(x),
+      this.kvALayernorm.weight,
+      input.positions,
+      table,
+      {
+        eps: LATENT_EPS,
+        inputInterleaved: ropeInterleaved,
+        outputInterleaved: false,
+      },
+    );
     if (input.cache !== undefined) {
       const { store, counts } = input.cache;
       const [latents, keys] = store.layer(this._layer);
@@ -80,7 +98,13 @@ export class LatentAttention extends Module {
     const head = nopeSize + valueSize;
     const out = attentionParts(
       {
-        q: { tensor: q, heads, size: nopeSize + ropeSize, row: heads * (nopeSize + ropeSize), head: nopeSize + ropeSize },
+        q: {
+          tensor: q,
+          heads,
+          size: nopeSize + ropeSize,
+          row: heads * (nopeSize + ropeSize),
+          head: nopeSize + ropeSize,
+        },
         k: { tensor: kv, heads, size: nopeSize, row, head },
         v: { tensor: kv, heads, size: valueSize, row, head, offset: nopeSize },
         kShared: { tensor: sharedKey, size: ropeSize },
@@ -105,12 +129,57 @@ export class LatentAttention extends Module {
     const wide = emptyLike(q, [tokens, heads, size]);
     // wide[t, h, :latent] = q[t, h, :nope]·W_K[h]
     run(
-      q, "matmul", q.use(), up.use(), wide.use(), 0, heads, tokens, latent, nopeSize, 0, 0, heads * querySize, latent,
-      heads * size, querySize, upHead, size, 1, 0, code(q), code(wide),
+      q,
+      "matmul",
+      q.use(),
+      up.use(),
+      wide.use(),
+      0,
+      heads,
+      tokens,
+      latent,
+      nopeSize,
+      0,
+      0,
+      heads * querySize,
+      latent,
+      heads * size,
+      querySize,
+      upHead,
+      size,
+      1,
+      0,
+      code(q),
+      code(wide),
     );
     run(
-      q, "copyStrided", q.use(), wide.use(), code(q), 3, nopeSize, latent, 0, tokens, heads, ropeSize, 1, 1, 1,
-      heads * querySize, querySize, 1, 0, 0, 0, heads * size, size, 1, 0, 0, 0,
+      q,
+      "copyStrided",
+      q.use(),
+      wide.use(),
+      code(q),
+      3,
+      nopeSize,
+      latent,
+      0,
+      tokens,
+      heads,
+      ropeSize,
+      1,
+      1,
+      1,
+      heads * querySize,
+      querySize,
+      1,
+      0,
+      0,
+      0,
+      heads * size,
+      size,
+      1,
+      0,
+      0,
+      0,
     );
     const rows = { heads: 1, size: latent, row: latent, head: latent };
     const mixed = attentionParts(
@@ -126,8 +195,28 @@ export class LatentAttention extends Module {
     const values = up.alias([up.size - nopeSize * latent], nopeSize * latent * (up.byteLength / up.size));
     // out[t, h] = mixed[t, h]·W_V[h]ᵀ
     run(
-      q, "matmul", mixed.use(), values.use(), out.use(), 0, heads, tokens, valueSize, latent, 0, 1, heads * latent, latent,
-      heads * valueSize, latent, upHead, valueSize, 1, 0, code(q), code(out),
+      q,
+      "matmul",
+      mixed.use(),
+      values.use(),
+      out.use(),
+      0,
+      heads,
+      tokens,
+      valueSize,
+      latent,
+      0,
+      1,
+      heads * latent,
+      latent,
+      heads * valueSize,
+      latent,
+      upHead,
+      valueSize,
+      1,
+      0,
+      code(q),
+      code(out),
     );
     return this.oProj.forward(out);
   }

@@ -8,14 +8,20 @@ import { type ComputeDtype, Module } from "../../nn/module.js";
 import { RotaryCache } from "../../nn/rotary.js";
 import { checkpoint } from "../../tensor/checkpoint.js";
 import { eq } from "../../tensor/ops/compare.js";
+import { full } from "../../tensor/ops/create.js";
 import { add, clamp, mulScalar, where } from "../../tensor/ops/elementwise.js";
 import { linear } from "../../tensor/ops/linear.js";
 import { linearCrossEntropy } from "../../tensor/ops/loss.js";
 import type { RotaryTable } from "../../tensor/ops/rope.js";
 import { concat, slice } from "../../tensor/ops/shape.js";
-import { full } from "../../tensor/ops/create.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { CausalLM, type LossOptions, type ModelFacts, type ModelLoss, type TokenInput } from "../causal-lm.js";
+import {
+  CausalLM,
+  type LossOptions,
+  type ModelFacts,
+  type ModelLoss,
+  type TokenInput,
+} from "../causal-lm.js";
 import type { RawConfig } from "../config.js";
 import { denseFacts } from "../facts.js";
 import { KvCache } from "../kv-cache.js";
@@ -45,16 +51,22 @@ class Block extends Module {
     this.inputLayernorm = new RMSNorm(width, { eps, dtype });
     this.selfAttn = new LatentAttention(config, layer, dtype);
     this.postAttentionLayernorm = new RMSNorm(width, { eps, dtype });
-    this.mlp = dense ? new GatedMlp(width, denseInner, activation, { std, downStd: std, bias, dtype }) : new MoeMlp(config, dtype);
+    this.mlp = dense
+      ? new GatedMlp(width, denseInner, activation, { std, downStd: std, bias, dtype })
+      : new MoeMlp(config, dtype);
   }
 
   /** The block's two residual sums; returns what it adds last, the stream before that, and the balance losses. */
   forward(delta: Tensor, residual: Tensor | null, pass: Pass): Tensor[] {
-    const first = residual === null ? { y: this.inputLayernorm.forward(delta), sum: delta } : this.inputLayernorm.forwardAdd(delta, residual);
+    const first =
+      residual === null
+        ? { y: this.inputLayernorm.forward(delta), sum: delta }
+        : this.inputLayernorm.forwardAdd(delta, residual);
     const attended = this.selfAttn.forward(first.y, pass.input, pass.table);
     const second = this.postAttentionLayernorm.forwardAdd(attended, first.sum);
     const losses: Tensor[] = [];
-    const out = this.mlp instanceof MoeMlp ? this.mlp.forward(second.y, pass.rows, losses) : this.mlp.forward(second.y);
+    const out =
+      this.mlp instanceof MoeMlp ? this.mlp.forward(second.y, pass.rows, losses) : this.mlp.forward(second.y);
     return [out, second.sum, ...losses];
   }
 }
@@ -102,7 +114,9 @@ class DeepseekModel extends Module {
     super();
     const { vocabSize, width, std, layers, mtpLayers, eps } = config;
     this.embedTokens = new Embedding(vocabSize, width, { std, dtype });
-    this.layers = Array.from({ length: layers + mtpLayers }, (_, i) => (i < layers ? new Block(config, i, dtype) : new MtpBlock(config, i, dtype)));
+    this.layers = Array.from({ length: layers + mtpLayers }, (_, i) =>
+      i < layers ? new Block(config, i, dtype) : new MtpBlock(config, i, dtype),
+    );
     this.norm = new RMSNorm(width, { eps, dtype });
   }
 }
@@ -172,11 +186,21 @@ export class Deepseek extends CausalLM<RawConfig> {
    * Hidden states of every prediction depth: the model's own, then each MTP block's, [tokens, width] each. next[k] holds, for every position, the id of
    * the token k + 1 places on (i32 [tokens]; any valid id where there is none).
    */
-  mtpHidden(input: TokenInput, hidden: Tensor, next: readonly Tensor[], rows = 1, losses: Tensor[] = []): Tensor[] {
+  mtpHidden(
+    input: TokenInput,
+    hidden: Tensor,
+    next: readonly Tensor[],
+    rows = 1,
+    losses: Tensor[] = [],
+  ): Tensor[] {
     const pass = this.pass(input, rows);
     const depths: Tensor[] = [];
     for (const [k, block] of this.model.layers.slice(this._parsed.layers).entries()) {
-      const predicted = (block as MtpBlock).predict(this.model.embedTokens.forward(next[k]), depths[k - 1] ?? hidden, pass);
+      const predicted = (block as MtpBlock).predict(
+        this.model.embedTokens.forward(next[k]),
+        depths[k - 1] ?? hidden,
+        pass,
+      );
       depths.push(predicted.hidden);
       losses.push(...predicted.losses);
     }
@@ -196,24 +220,33 @@ export class Deepseek extends CausalLM<RawConfig> {
       const depths = this.mtpHidden(input, hidden, next, rows, balance);
       for (const [k, depth] of depths.entries()) {
         const weight = (factor * mtpWeight) / mtpLayers;
-        const term = linearCrossEntropy(depth, this.outputWeight(), wanted[k], { ...crossEntropy, normaliser: 0, factor: weight });
-        terms[`mtp${k + 1}`] = term.loss;
+        const term = linearCrossEntropy(depth, this.outputWeight(), wanted[k], {
+          ...crossEntropy,
+          normaliser: 0,
+          factor: weight,
+        });
+        terms[`mtp${k + 1}`] = term.loss.detach();
         total = add(total, term.loss);
       }
     }
     if (balance.length > 0) {
       const sum = balance.reduce((a: Tensor, b: Tensor): Tensor => add(a, b));
-      terms.balance = factor === 1 ? sum : mulScalar(sum, factor);
-      total = add(total, terms.balance);
+      const weighted = factor === 1 ? sum : mulScalar(sum, factor);
+      terms.balance = weighted.detach();
+      total = add(total, weighted);
     }
-    return { loss: total, crossEntropy: main.loss, terms, count: main.count };
+    return { loss: total, crossEntropy: main.loss.detach(), terms, count: main.count };
   }
 
   /**
    * What every prediction depth reads and predicts: next[k] is the token k + 1 places on, wanted[k] the target after it. A place that would
    * lie in another sequence (positions do not go on) is not predicted.
    */
-  private mtpTargets(input: TokenInput, targets: Tensor, ignore: number): { next: Tensor[]; wanted: Tensor[] } {
+  private mtpTargets(
+    input: TokenInput,
+    targets: Tensor,
+    ignore: number,
+  ): { next: Tensor[]; wanted: Tensor[] } {
     const { mtpLayers, vocabSize } = this._parsed;
     const goesOn = eq(shiftLeft(input.positions), add(input.positions, 1));
     const constant = (value: number): Tensor => full([1], value, { dtype: "i32" });
@@ -233,7 +266,21 @@ export class Deepseek extends CausalLM<RawConfig> {
   }
 
   facts(): ModelFacts {
-    const { layers, mtpLayers, firstDense, experts, router, expertInner, width, vocabSize, heads, nopeSize, ropeSize, valueSize, tied } = this._parsed;
+    const {
+      layers,
+      mtpLayers,
+      firstDense,
+      experts,
+      router,
+      expertInner,
+      width,
+      vocabSize,
+      heads,
+      nopeSize,
+      ropeSize,
+      valueSize,
+      tied,
+    } = this._parsed;
     const total = this.parameterCount();
     const moeLayers = layers - Math.min(firstDense, layers) + mtpLayers;
     const active = total - moeLayers * (experts - router.chosen) * 3 * expertInner * width;

@@ -1,6 +1,6 @@
 /** DeepSeekMoE (Dai et al. 2024): routed experts chosen per token beside shared experts that see every token. */
 
-import { type ComputeDtype, buffer, Module, parameter, type StateEntry } from "../../nn/module.js";
+import { buffer, type ComputeDtype, Module, parameter, type StateEntry } from "../../nn/module.js";
 import { gatedPacked } from "../../tensor/ops/activation.js";
 import { groupedLinear, linearF32 } from "../../tensor/ops/linear.js";
 import {
@@ -59,8 +59,14 @@ class Experts extends Module {
     const block = inner * width;
     for (let e = 0; e < experts; e++) {
       const at = `${prefix}${e}.`;
-      yield { name: `${at}gate_proj.weight`, tensor: this.gateUpProj.alias([inner, width], 2 * e * block * bytes) };
-      yield { name: `${at}up_proj.weight`, tensor: this.gateUpProj.alias([inner, width], (2 * e + 1) * block * bytes) };
+      yield {
+        name: `${at}gate_proj.weight`,
+        tensor: this.gateUpProj.alias([inner, width], 2 * e * block * bytes),
+      };
+      yield {
+        name: `${at}up_proj.weight`,
+        tensor: this.gateUpProj.alias([inner, width], (2 * e + 1) * block * bytes),
+      };
       yield { name: `${at}down_proj.weight`, tensor: this.downProj.alias([width, inner], e * block * bytes) };
     }
   }
@@ -83,10 +89,15 @@ export class MoeMlp extends Module {
     dtype: ComputeDtype,
   ) {
     super();
-    const { width, expertInner, sharedExperts, activation, std } = _config;
+    const { width, expertInner, sharedExperts, activation, std, mlpBias: bias } = _config;
     this.gate = new Gate(_config, dtype);
     this.experts = new Experts(_config, dtype);
-    this.sharedExperts = new GatedMlp(width, expertInner * sharedExperts, activation, { std, downStd: std, dtype });
+    this.sharedExperts = new GatedMlp(width, expertInner * sharedExperts, activation, {
+      std,
+      downStd: std,
+      bias,
+      dtype,
+    });
   }
 
   /** x [tokens, width] → [tokens, width]; balance losses are appended to `losses` while training. `rows` sequences make up the batch. */
@@ -97,7 +108,9 @@ export class MoeMlp extends Module {
     if (this.training && balanceAlpha > 0) {
       const sequences = version === 3 || balancePerSequence ? rows : 1;
       const counting = version === 3 ? "topScores" : "chosen";
-      losses.push(balanceLoss(logits, routing, { sequences, alpha: balanceAlpha, scoring: router.scoring, counting }));
+      losses.push(
+        balanceLoss(logits, routing, { sequences, alpha: balanceAlpha, scoring: router.scoring, counting }),
+      );
     }
     const dispatch = sortByExpert(routing.ids, experts, this.training ? this.gate._load : null);
     const routed = this.experts.forward(permuteTokens(x, dispatch), dispatch);

@@ -3,8 +3,17 @@
 import { ConfigError, didYouMean } from "../../errors.js";
 import { record } from "../autograd.js";
 import type { Tensor } from "../tensor.js";
-import { code, emptyLike, requireDtype, requireSameDevice, rowsOf, run, widthOf, wrongShape } from "./kernel.js";
 import { UNARY_OPS } from "./codes.js";
+import {
+  code,
+  emptyLike,
+  requireDtype,
+  requireSameDevice,
+  rowsOf,
+  run,
+  widthOf,
+  wrongShape,
+} from "./kernel.js";
 
 /** Activations that can gate. */
 export type GateActivation = "silu" | "gelu" | "geluTanh";
@@ -30,7 +39,8 @@ export function parseActivation(name: string): GateActivation {
 
 /** act(gate) ⊙ up (Shazeer 2020): SwiGLU with silu. gate and up [..., width], f32 or bf16, computed in f32. */
 export function gated(gate: Tensor, up: Tensor, activation: GateActivation = "silu"): Tensor {
-  if (gate.size !== up.size || widthOf(gate) !== widthOf(up)) wrongShape("gated", "up", `of gate, [${gate.shape.join(", ")}]`, up.shape);
+  if (gate.size !== up.size || widthOf(gate) !== widthOf(up))
+    wrongShape("gated", "up", `of gate, [${gate.shape.join(", ")}]`, up.shape);
   requireDtype("gated", "gate", gate, "f32", "bf16");
   requireDtype("gated", "up", up, gate.dtype);
   requireSameDevice("gated", gate, up);
@@ -42,7 +52,10 @@ export function gated(gate: Tensor, up: Tensor, activation: GateActivation = "si
     const dgate = emptyLike(gate);
     const dup = emptyLike(up);
     run(gate, "gatedBackward", dy.use(), gate.use(), up.use(), dgate.use(), dup.use(), ...sizes);
-    for (const [input, gradient] of [[gate, dgate], [up, dup]] as const) {
+    for (const [input, gradient] of [
+      [gate, dgate],
+      [up, dup],
+    ] as const) {
       if (sink.wants(input)) sink.give(input, gradient);
       else gradient.dispose();
     }

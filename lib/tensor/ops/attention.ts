@@ -2,8 +2,18 @@
 
 import { ShapeError } from "../../errors.js";
 import { record } from "../autograd.js";
-import { tensor, type Tensor } from "../tensor.js";
-import { code, emptyLike, flag, optional, requireDtype, requireSameDevice, run, wrongShape } from "./kernel.js";
+import { type Tensor, tensor } from "../tensor.js";
+import {
+  code,
+  emptyLike,
+  flag,
+  optional,
+  requireDtype,
+  requireSameDevice,
+  run,
+  wrongShape,
+} from "./kernel.js";
+import { reshape } from "./shape.js";
 
 /** Which rows of a packed batch belong together. */
 export interface Segments {
@@ -66,36 +76,50 @@ const BYTES = { f32: 4, bf16: 2 } as const;
 /** The address of a part as a view; the kernel strides over it. */
 function at(part: HeadPart, t: Tensor = part.tensor): Tensor {
   const offset = part.offset ?? 0;
-  return t.alias([Math.max(0, t.size - offset)], t.size === 0 ? 0 : offset * BYTES[t.dtype as "f32" | "bf16"]);
+  return t.alias(
+    [Math.max(0, t.size - offset)],
+    t.size === 0 ? 0 : offset * BYTES[t.dtype as "f32" | "bf16"],
+  );
 }
 
 /**
  * softmax(scale·q·kᵀ + mask)·v for heads that lie anywhere in the rows of their tensors (fused projections need no copy). Returns [tokens, heads, vSize].
- * Gradients flow to every tensor named in `inputs`; parts of one tensor share one gradient.
+ * Gradients flow to every tensor named in `inputs`; parts of one tensor share one gradient and must not overlap.
  */
 export function attentionParts(inputs: AttentionInputs, options: AttentionOptions): Tensor {
   const { q, k, v, kShared } = inputs;
   const { segments, keySegments, causal = true, window = 0, softcap = 0 } = options;
   const op = "attention";
   requireDtype(op, "q", q.tensor, "f32", "bf16");
-  for (const [name, t] of [["k", k.tensor], ["v", v.tensor], ["kShared", kShared?.tensor]] as const) {
+  for (const [name, t] of [
+    ["k", k.tensor],
+    ["v", v.tensor],
+    ["kShared", kShared?.tensor],
+  ] as const) {
     if (t !== undefined) requireDtype(op, name, t, q.tensor.dtype);
   }
   requireSameDevice(op, q.tensor, k.tensor, v.tensor, kShared?.tensor, segments.cu);
   if (k.heads !== v.heads || k.heads < 1 || q.heads % k.heads !== 0) {
-    throw new ShapeError(`attention: ${q.heads} query heads need a divisor as number of key heads, got ${k.heads} keys and ${v.heads} values.`, {
-      heads: q.heads,
-      keyHeads: k.heads,
-    });
+    throw new ShapeError(
+      `attention: ${q.heads} query heads need a divisor as number of key heads, got ${k.heads} keys and ${v.heads} values.`,
+      {
+        heads: q.heads,
+        keyHeads: k.heads,
+      },
+    );
   }
   const shared = kShared?.size ?? 0;
   if (q.size !== k.size + shared) {
-    throw new ShapeError(`attention: query heads have ${q.size} channels, keys ${k.size + shared}; they must agree.`, {
-      query: q.size,
-      key: k.size + shared,
-    });
+    throw new ShapeError(
+      `attention: query heads have ${q.size} channels, keys ${k.size + shared}; they must agree.`,
+      {
+        query: q.size,
+        key: k.size + shared,
+      },
+    );
   }
-  if (segments.cu.size !== segments.count + 1) wrongShape(op, "segments.cu", `[${segments.count + 1}]`, segments.cu.shape);
+  if (segments.cu.size !== segments.count + 1)
+    wrongShape(op, "segments.cu", `[${segments.count + 1}]`, segments.cu.shape);
   requireDtype(op, "segments.cu", segments.cu, "i32");
   const tokens = q.row === 0 ? 0 : q.tensor.size / q.row;
   const keyTokens = k.row === 0 ? 0 : k.tensor.size / k.row;
@@ -108,29 +132,61 @@ export function attentionParts(inputs: AttentionInputs, options: AttentionOption
   const tail = [scale, softcap, flag(causal), window, code(q.tensor)];
   const views = [at(q), at(k), at(v)];
   run(
-    q.tensor, "attentionForward", ...views.map((view) => view.use()), optional(kShared?.tensor), segments.cu.use(),
-    cuK.use(), optional(keySegments?.lengths), out.use(), lse.use(), segments.count, tokens, ...sizes, ...strides, ...tail,
+    q.tensor,
+    "attentionForward",
+    ...views.map((view) => view.use()),
+    optional(kShared?.tensor),
+    segments.cu.use(),
+    cuK.use(),
+    optional(keySegments?.lengths),
+    out.use(),
+    lse.use(),
+    segments.count,
+    tokens,
+    ...sizes,
+    ...strides,
+    ...tail,
   );
   for (const view of views) view.dispose();
   const tensors = [...new Set([q.tensor, k.tensor, v.tensor, ...(kShared ? [kShared.tensor] : [])])];
-  record("attention", tensors, [out], ([dout], sink) => {
-    if (dout === null) return;
-    const gradients = new Map(tensors.map((t) => [t, emptyLike(t)]));
-    const of = (t: Tensor): Tensor => gradients.get(t) as Tensor;
-    const parts = [at(q), at(k), at(v)];
-    const gradientParts = [at(q, of(q.tensor)), at(k, of(k.tensor)), at(v, of(v.tensor))];
-    run(
-      q.tensor, "attentionBackward", ...parts.map((part) => part.use()), optional(kShared?.tensor), segments.cu.use(),
-      cuK.use(), out.use(), lse.use(), dout.use(), ...gradientParts.map((part) => part.use()),
-      kShared ? of(kShared.tensor).use() : 0, segments.count, tokens, keyTokens, ...sizes, ...strides, ...tail,
-    );
-    for (const part of [...parts, ...gradientParts]) part.dispose();
-    for (const [t, gradient] of gradients) {
-      gradient.shared = false;
-      if (sink.wants(t)) sink.give(t, gradient);
-      else gradient.dispose();
-    }
-  }, [lse]);
+  record(
+    "attention",
+    tensors,
+    [out],
+    ([dout], sink) => {
+      if (dout === null) return;
+      const gradients = new Map(tensors.map((t) => [t, emptyLike(t)]));
+      const of = (t: Tensor): Tensor => gradients.get(t) as Tensor;
+      const parts = [at(q), at(k), at(v)];
+      const gradientParts = [at(q, of(q.tensor)), at(k, of(k.tensor)), at(v, of(v.tensor))];
+      run(
+        q.tensor,
+        "attentionBackward",
+        ...parts.map((part) => part.use()),
+        optional(kShared?.tensor),
+        segments.cu.use(),
+        cuK.use(),
+        out.use(),
+        lse.use(),
+        dout.use(),
+        ...gradientParts.map((part) => part.use()),
+        kShared ? of(kShared.tensor).use() : 0,
+        segments.count,
+        tokens,
+        keyTokens,
+        ...sizes,
+        ...strides,
+        ...tail,
+      );
+      for (const part of [...parts, ...gradientParts]) part.dispose();
+      for (const [t, gradient] of gradients) {
+        gradient.shared = false;
+        if (sink.wants(t)) sink.give(t, gradient);
+        else gradient.dispose();
+      }
+    },
+    [lse],
+  );
   return out;
 }
 
@@ -144,13 +200,17 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     const [, heads, size] = t.shape;
     return { tensor: t, heads, size, row: heads * size, head: size };
   };
-  return attentionParts({ q: part("q", q), k: part("k", k), v: part("v", v) }, options);
+  // Parts of one tensor share its gradient and must not overlap, so a tensor that is given twice gets a second name on the tape.
+  const keys = k === q ? reshape(k, k.shape) : k;
+  const values = v === q || v === k ? reshape(v, v.shape) : v;
+  return attentionParts({ q: part("q", q), k: part("k", keys), v: part("v", values) }, options);
 }
 
 /** Self-attention on a fused projection: qkv [tokens, 3·heads·size], queries first, then keys, then values. Returns [tokens, heads·size]. */
 export function attentionPacked(qkv: Tensor, heads: number, options: AttentionOptions): Tensor {
   const width = qkv.shape[qkv.rank - 1];
-  if (qkv.rank !== 2 || width % (3 * heads) !== 0) wrongShape("attentionPacked", "qkv", `[tokens, 3·${heads}·size]`, qkv.shape);
+  if (qkv.rank !== 2 || width % (3 * heads) !== 0)
+    wrongShape("attentionPacked", "qkv", `[tokens, 3·${heads}·size]`, qkv.shape);
   const size = width / (3 * heads);
   const part = (index: number): HeadPart => ({
     tensor: qkv,
@@ -162,4 +222,3 @@ export function attentionPacked(qkv: Tensor, heads: number, options: AttentionOp
   });
   return attentionParts({ q: part(0), k: part(1), v: part(2) }, options);
 }
-

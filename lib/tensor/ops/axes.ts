@@ -56,13 +56,21 @@ export function linesOf(shape: Shape, axes: readonly number[]): Lines {
   const kept = shape.filter((_, d) => !chosen.has(d));
   const keptAsOnes = shape.map((length, d) => (chosen.has(d) ? 1 : length));
   const significant = axes.filter((axis) => shape[axis] !== 1);
-  if (significant.length === 0) return { outer: sizeOf(shape), n: 1, inner: 1, order: null, kept, keptAsOnes };
+  if (significant.length === 0)
+    return { outer: sizeOf(shape), n: 1, inner: 1, order: null, kept, keptAsOnes };
   const first = significant[0];
   const last = significant[significant.length - 1];
   const n = axes.reduce((product, axis) => product * shape[axis], 1);
   const together = shape.every((length, d) => d < first || d > last || chosen.has(d) || length === 1);
   if (together) {
-    return { outer: sizeOf(shape.slice(0, first)), n, inner: sizeOf(shape.slice(last + 1)), order: null, kept, keptAsOnes };
+    return {
+      outer: sizeOf(shape.slice(0, first)),
+      n,
+      inner: sizeOf(shape.slice(last + 1)),
+      order: null,
+      kept,
+      keptAsOnes,
+    };
   }
   const order = [...shape.keys()].filter((d) => !chosen.has(d)).concat(axes);
   return { outer: sizeOf(kept), n, inner: 1, order, kept, keptAsOnes };
@@ -102,8 +110,15 @@ export function sumTo(gradient: Tensor, to: Shape): Tensor {
 }
 
 /** Throws ShapeError unless `shape` is `expected` but for the length of `axis`. */
-export function requireSameExcept(op: string, argument: string, shape: Shape, expected: Shape, axis: number): void {
-  const fits = shape.length === expected.length && shape.every((length, d) => d === axis || length === expected[d]);
+export function requireSameExcept(
+  op: string,
+  argument: string,
+  shape: Shape,
+  expected: Shape,
+  axis: number,
+): void {
+  const fits =
+    shape.length === expected.length && shape.every((length, d) => d === axis || length === expected[d]);
   if (fits) return;
   const wanted = expected.map((length, d) => (d === axis ? "any" : String(length))).join(", ");
   throw new ShapeError(`${op}: ${argument} must have shape [${wanted}], got ${showShape(shape)}.`, {

@@ -46,7 +46,16 @@ export const BINARY_OPS = {
 } as const;
 
 /** ReduceOp of reduce.h. */
-export const REDUCE_OPS = { sum: 0, mean: 1, max: 2, min: 3, prod: 4, argMax: 5, argMin: 6, logSumExp: 7 } as const;
+export const REDUCE_OPS = {
+  sum: 0,
+  mean: 1,
+  max: 2,
+  min: 3,
+  prod: 4,
+  argMax: 5,
+  argMin: 6,
+  logSumExp: 7,
+} as const;
 
 /** RandomKind of random.h. */
 export const RANDOM_KINDS = { uniform: 0, normal: 1, bernoulli: 2, truncatedNormal: 3 } as const;

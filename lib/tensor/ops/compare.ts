@@ -15,7 +15,8 @@ export function ne(a: Operand, b: Operand): Tensor {
 }
 
 function ordered(op: "less" | "lessEqual" | "greater" | "greaterEqual", a: Operand, b: Operand): Tensor {
-  for (const operand of [a, b]) if (typeof operand !== "number") requireDtype(op, "operand", operand, "f32", "bf16", "i32");
+  for (const operand of [a, b])
+    if (typeof operand !== "number") requireDtype(op, "operand", operand, "f32", "bf16", "i32");
   return compare(op, a, b);
 }
 

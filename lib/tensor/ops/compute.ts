@@ -17,7 +17,14 @@ export const I32_MIN = -(2 ** 31);
 export const I32_MAX = 2 ** 31 - 1;
 
 const COMPARISONS: readonly BinaryOp[] = [
-  "equal", "notEqual", "less", "lessEqual", "greater", "greaterEqual", "logicalAnd", "logicalOr",
+  "equal",
+  "notEqual",
+  "less",
+  "lessEqual",
+  "greater",
+  "greaterEqual",
+  "logicalAnd",
+  "logicalOr",
 ];
 
 /** Strides of a contiguous operand in a plan of one dimension. */
@@ -38,7 +45,19 @@ export function computeBinary(op: BinaryOp, a: Tensor, b: Tensor, into?: Tensor)
     ? { ndim: 1, shape: [a.size, 1, 1, 1, 1, 1], strides: [UNIT_STRIDE, UNIT_STRIDE] }
     : coalesce(op, shape, [broadcastStrides(a.shape, shape), broadcastStrides(b.shape, shape)]);
   const [aStride, bStride] = plan.strides;
-  run(a, "binary", a.use(), b.use(), out.use(), BINARY_OPS[op], code(a), plan.ndim, ...plan.shape, ...aStride, ...bStride);
+  run(
+    a,
+    "binary",
+    a.use(),
+    b.use(),
+    out.use(),
+    BINARY_OPS[op],
+    code(a),
+    plan.ndim,
+    ...plan.shape,
+    ...aStride,
+    ...bStride,
+  );
   return out;
 }
 
@@ -46,10 +65,24 @@ export function computeBinary(op: BinaryOp, a: Tensor, b: Tensor, into?: Tensor)
 export function computeWhere(condition: Tensor, a: Tensor, b: Tensor): Tensor {
   const shape = broadcastShape("where", condition.shape, a.shape, b.shape);
   const out = emptyLike(a, shape);
-  const plan = coalesce("where", shape, [condition, a, b].map((t) => broadcastStrides(t.shape, shape)));
+  const plan = coalesce(
+    "where",
+    shape,
+    [condition, a, b].map((t) => broadcastStrides(t.shape, shape)),
+  );
   run(
-    a, "where", condition.use(), a.use(), b.use(), out.use(), code(a), plan.ndim, ...plan.shape, ...plan.strides[0],
-    ...plan.strides[1], ...plan.strides[2],
+    a,
+    "where",
+    condition.use(),
+    a.use(),
+    b.use(),
+    out.use(),
+    code(a),
+    plan.ndim,
+    ...plan.shape,
+    ...plan.strides[0],
+    ...plan.strides[1],
+    ...plan.strides[2],
   );
   return out;
 }

@@ -38,12 +38,21 @@ export function onesLike(x: Tensor, options: TensorOptions = {}): Tensor {
 export function arange(start: number, end: number, step = 1, options: TensorOptions = {}): Tensor {
   const count = Math.max(0, Math.ceil((end - start) / step));
   if (!Number.isFinite(count)) {
-    throw new ConfigError(`arange: no finite sequence leads from ${start} to ${end} by steps of ${step}.`, { start, end, step });
+    throw new ConfigError(`arange: no finite sequence leads from ${start} to ${end} by steps of ${step}.`, {
+      start,
+      end,
+      step,
+    });
   }
   const values = Float64Array.from({ length: count }, (_, i) => start + i * step);
   const whole = [start, end, step].every((value) => Number.isInteger(value));
   const { dtype = whole ? "i32" : "f32" } = options;
-  const data = dtype === "i32" ? Int32Array.from(values) : dtype === "u8" ? Uint8Array.from(values) : Float32Array.from(values);
+  const data =
+    dtype === "i32"
+      ? Int32Array.from(values)
+      : dtype === "u8"
+        ? Uint8Array.from(values)
+        : Float32Array.from(values);
   return tensor(data, { ...options, dtype });
 }
 

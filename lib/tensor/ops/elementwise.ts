@@ -170,7 +170,10 @@ export function mulScalar(x: Tensor, factor: number): Tensor {
 /** Two operands as tensors of one dtype; those made here from numbers are listed in `made`. */
 function operands(op: string, a: Operand, b: Operand): { a: Tensor; b: Tensor; made: Tensor[] } {
   if (typeof a === "number") {
-    if (typeof b === "number") throw new DtypeError(`${op}: at least one operand must be a tensor, got the numbers ${a} and ${b}.`, { op });
+    if (typeof b === "number")
+      throw new DtypeError(`${op}: at least one operand must be a tensor, got the numbers ${a} and ${b}.`, {
+        op,
+      });
     const scalar = constant(op, b, a);
     return { a: scalar, b, made: [scalar] };
   }
@@ -180,10 +183,13 @@ function operands(op: string, a: Operand, b: Operand): { a: Tensor; b: Tensor; m
   }
   requireSameDevice(op, a, b);
   if (a.dtype !== b.dtype) {
-    throw new DtypeError(`${op}: operands have dtypes ${a.dtype} and ${b.dtype}; cast one of them with to().`, {
-      op,
-      dtypes: [a.dtype, b.dtype],
-    });
+    throw new DtypeError(
+      `${op}: operands have dtypes ${a.dtype} and ${b.dtype}; cast one of them with to().`,
+      {
+        op,
+        dtypes: [a.dtype, b.dtype],
+      },
+    );
   }
   return { a, b, made: [] };
 }
@@ -223,7 +229,11 @@ function powByExponent(dy: Tensor, a: Tensor, b: Tensor, y: Tensor): Tensor {
     const zero = constant("pow", a, 0);
     const t = computeBinary("mul", y, computeUnary("log", a));
     computeBinary("mul", t, dy, t);
-    const flat = computeBinary("logicalAnd", computeBinary("equal", a, zero), computeBinary("greaterEqual", b, zero));
+    const flat = computeBinary(
+      "logicalAnd",
+      computeBinary("equal", a, zero),
+      computeBinary("greaterEqual", b, zero),
+    );
     return computeWhere(flat, zero, t);
   });
 }
@@ -231,7 +241,11 @@ function powByExponent(dy: Tensor, a: Tensor, b: Tensor, y: Tensor): Tensor {
 // dy where `mine` wins, half of it on a tie (as in PyTorch), else 0.
 function winner(wins: "less" | "greater", dy: Tensor, mine: Tensor, other: Tensor): Tensor {
   return scope(() => {
-    const tied = computeWhere(computeBinary("equal", mine, other), computeUnary("affine", dy, 0.5, 0), constant(wins, dy, 0));
+    const tied = computeWhere(
+      computeBinary("equal", mine, other),
+      computeUnary("affine", dy, 0.5, 0),
+      constant(wins, dy, 0),
+    );
     return computeWhere(computeBinary(wins, mine, other), dy, tied);
   });
 }
@@ -260,12 +274,18 @@ function arithmetic(op: keyof typeof PARTIALS, left: Operand, right: Operand): T
     return y;
   }
   const partials: Partials = PARTIALS[op];
-  record(op, [a, b], [y], ([dy], sink) => {
-    if (dy === null) return;
-    for (const [i, operand] of [a, b].entries()) {
-      if (sink.wants(operand)) sink.give(operand, reducedTo(partials[i](dy, a, b, y), operand.shape));
-    }
-  }, made);
+  record(
+    op,
+    [a, b],
+    [y],
+    ([dy], sink) => {
+      if (dy === null) return;
+      for (const [i, operand] of [a, b].entries()) {
+        if (sink.wants(operand)) sink.give(operand, reducedTo(partials[i](dy, a, b, y), operand.shape));
+      }
+    },
+    made,
+  );
   return y;
 }
 
@@ -313,7 +333,8 @@ export function div(a: Operand, b: Operand): Tensor {
 
 /** a to the power b. */
 export function pow(a: Operand, b: Operand): Tensor {
-  if (typeof b === "number" && typeof a !== "number" && a.dtype !== "i32") return unary("powScalar", a, b, 0, "pow");
+  if (typeof b === "number" && typeof a !== "number" && a.dtype !== "i32")
+    return unary("powScalar", a, b, 0, "pow");
   return arithmetic("pow", a, b);
 }
 
@@ -347,13 +368,19 @@ export function where(condition: Tensor, left: Operand, right: Operand): Tensor 
   const { a, b, made } = operands("where", left, right);
   requireSameDevice("where", condition, a);
   const y = computeWhere(condition, a, b);
-  record("where", [a, b], [y], ([dy], sink) => {
-    if (dy === null) return;
-    const zero = constant("where", dy, 0);
-    if (sink.wants(a)) sink.give(a, reducedTo(computeWhere(condition, dy, zero), a.shape));
-    if (sink.wants(b)) sink.give(b, reducedTo(computeWhere(condition, zero, dy), b.shape));
-    zero.dispose();
-  }, made);
+  record(
+    "where",
+    [a, b],
+    [y],
+    ([dy], sink) => {
+      if (dy === null) return;
+      const zero = constant("where", dy, 0);
+      if (sink.wants(a)) sink.give(a, reducedTo(computeWhere(condition, dy, zero), a.shape));
+      if (sink.wants(b)) sink.give(b, reducedTo(computeWhere(condition, zero, dy), b.shape));
+      zero.dispose();
+    },
+    made,
+  );
   return y;
 }
 
@@ -364,7 +391,8 @@ export function where(condition: Tensor, left: Operand, right: Operand): Tensor 
 export function cast(x: Tensor, dtype: Dtype): Tensor {
   if (x.dtype === dtype) return x;
   requireDtype("cast", "x", x, "f32", "bf16", "i32", "u8");
-  if (dtype === "i64") throw new DtypeError("cast: i64 holds addresses only; use i32 for integers.", { dtype });
+  if (dtype === "i64")
+    throw new DtypeError("cast: i64 holds addresses only; use i32 for integers.", { dtype });
   const y = computeCast(x, dtype);
   const float = (name: Dtype): boolean => name === "f32" || name === "bf16";
   if (!float(x.dtype) || !float(dtype)) return y;

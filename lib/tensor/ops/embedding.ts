@@ -19,7 +19,18 @@ export function embedding(ids: Tensor, weight: Tensor): Tensor {
   record("embedding", [weight], [out], ([dy], sink) => {
     if (dy === null || !sink.wants(weight)) return;
     sink.into(weight, (target, accumulate) =>
-      run(dy, "embeddingBackward", ids.use(), dy.use(), target.use(), ids.size, width, vocab, code(dy), accumulate ? 1 : 0),
+      run(
+        dy,
+        "embeddingBackward",
+        ids.use(),
+        dy.use(),
+        target.use(),
+        ids.size,
+        width,
+        vocab,
+        code(dy),
+        accumulate ? 1 : 0,
+      ),
     );
   });
   return out;

@@ -10,7 +10,12 @@ import { code, emptyLike, flag, requireDtype, requireSameDevice, run, wrongShape
 import { expanded } from "./layout.js";
 
 /** The index's place in x seen as [outer, n, inner], with m indices a line. */
-function view(op: string, x: Tensor, axis: number, index: Tensor): [outer: number, n: number, m: number, inner: number] {
+function view(
+  op: string,
+  x: Tensor,
+  axis: number,
+  index: Tensor,
+): [outer: number, n: number, m: number, inner: number] {
   const at = normaliseAxis(op, axis, x.rank);
   requireDtype(op, "index", index, "i32");
   requireSameDevice(op, x, index);
@@ -88,7 +93,18 @@ export function indexSelect(x: Tensor, index: Tensor): Tensor {
   record(op, [x], [y], ([dy], sink) => {
     if (dy === null || !sink.wants(x)) return;
     sink.into(x, (target, accumulate) =>
-      run(dy, "embeddingBackward", index.use(), dy.use(), target.use(), index.size, width, n, code(dy), flag(accumulate)),
+      run(
+        dy,
+        "embeddingBackward",
+        index.use(),
+        dy.use(),
+        target.use(),
+        index.size,
+        width,
+        n,
+        code(dy),
+        flag(accumulate),
+      ),
     );
   });
   return y;

@@ -24,7 +24,13 @@ export interface LatentOptions {
  * Splits x [tokens, latentWidth + rotary] into RMSNorm(first part)·weight and the rotated second part, reading x in place. weight [latentWidth];
  * positions i32 [tokens]; f32 or bf16.
  */
-export function splitLatent(x: Tensor, weight: Tensor, positions: Tensor, table: RotaryTable, options: LatentOptions): Latent {
+export function splitLatent(
+  x: Tensor,
+  weight: Tensor,
+  positions: Tensor,
+  table: RotaryTable,
+  options: LatentOptions,
+): Latent {
   const { eps, inputInterleaved, outputInterleaved } = options;
   requireDtype("splitLatent", "x", x, "f32", "bf16");
   requireDtype("splitLatent", "weight", weight, x.dtype);
@@ -37,7 +43,19 @@ export function splitLatent(x: Tensor, weight: Tensor, positions: Tensor, table:
   const sharedKey = emptyLike(x, [tokens, rotary]);
   const rstd = emptyLike(x, [tokens], "f32");
   run(
-    x, "rmsNormForward", x.use(), 0, weight.use(), latent.use(), 0, rstd.use(), tokens, latentWidth, row, code(x), eps,
+    x,
+    "rmsNormForward",
+    x.use(),
+    0,
+    weight.use(),
+    latent.use(),
+    0,
+    rstd.use(),
+    tokens,
+    latentWidth,
+    row,
+    code(x),
+    eps,
   );
   const keyPart = (t: Tensor): Tensor => {
     const bytes = t.byteLength / Math.max(1, t.size);
@@ -49,26 +67,45 @@ export function splitLatent(x: Tensor, weight: Tensor, positions: Tensor, table:
   const source = keyPart(x);
   rotate(source, inner, sharedKey, outer, positions, table, 0, inputInterleaved, outputInterleaved, false);
   source.dispose();
-  record("splitLatent", [x, weight], [latent, sharedKey], ([dlatent, dkey], sink) => {
-    const dx = emptyLike(x);
-    const target = keyPart(dx);
-    if (dkey === null || dlatent === null) run(dx, "fill", dx.use(), dx.size, code(dx), 0);
-    if (dkey !== null) {
-      rotate(dkey, outer, target, inner, positions, table, 0, outputInterleaved, inputInterleaved, true);
-    }
-    target.dispose();
-    dx.shared = false;
-    if (dlatent !== null) {
-      const write = (dweight: Tensor | null, accumulate: boolean): void =>
-        run(
-          x, "rmsNormBackward", dlatent.use(), 0, x.use(), weight.use(), rstd.use(), dx.use(), dweight?.use() ?? 0, tokens,
-          latentWidth, row, row, code(x), flag(accumulate),
-        );
-      if (sink.wants(weight)) sink.into(weight, write);
-      else write(null, false);
-    }
-    if (sink.wants(x)) sink.give(x, dx);
-    else dx.dispose();
-  }, [rstd]);
+  record(
+    "splitLatent",
+    [x, weight],
+    [latent, sharedKey],
+    ([dlatent, dkey], sink) => {
+      const dx = emptyLike(x);
+      const target = keyPart(dx);
+      if (dkey === null || dlatent === null) run(dx, "fill", dx.use(), dx.size, code(dx), 0);
+      if (dkey !== null) {
+        rotate(dkey, outer, target, inner, positions, table, 0, outputInterleaved, inputInterleaved, true);
+      }
+      target.dispose();
+      dx.shared = false;
+      if (dlatent !== null) {
+        const write = (dweight: Tensor | null, accumulate: boolean): void =>
+          run(
+            x,
+            "rmsNormBackward",
+            dlatent.use(),
+            0,
+            x.use(),
+            weight.use(),
+            rstd.use(),
+            dx.use(),
+            dweight?.use() ?? 0,
+            tokens,
+            latentWidth,
+            row,
+            row,
+            code(x),
+            flag(accumulate),
+          );
+        if (sink.wants(weight)) sink.into(weight, write);
+        else write(null, false);
+      }
+      if (sink.wants(x)) sink.give(x, dx);
+      else dx.dispose();
+    },
+    [rstd],
+  );
   return { latent, sharedKey };
 }

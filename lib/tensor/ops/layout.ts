@@ -113,11 +113,22 @@ export function copyStrided(
   options: StridedCopyOptions = {},
 ): void {
   const { srcOffset = 0, dstOffset = 0, accumulate = false } = options;
+  if (shape.includes(0)) return;
   const plan = coalesce(op, shape, [srcStride, dstStride]);
   const [from, to] = plan.strides;
   run(
-    src, "copyStrided", src.use(), dst.use(), code(src), plan.ndim, srcOffset, dstOffset, flag(accumulate), ...plan.shape,
-    ...from, ...to,
+    src,
+    "copyStrided",
+    src.use(),
+    dst.use(),
+    code(src),
+    plan.ndim,
+    srcOffset,
+    dstOffset,
+    flag(accumulate),
+    ...plan.shape,
+    ...from,
+    ...to,
   );
 }
 
@@ -126,7 +137,14 @@ export function permuted(op: string, x: Tensor, order: readonly number[]): Tenso
   const shape = order.map((axis) => x.shape[axis]);
   const own = contiguousStrides(x.shape);
   const y = emptyLike(x, shape);
-  copyStrided(op, x, y, shape, order.map((axis) => own[axis]), contiguousStrides(shape));
+  copyStrided(
+    op,
+    x,
+    y,
+    shape,
+    order.map((axis) => own[axis]),
+    contiguousStrides(shape),
+  );
   return y;
 }
 

@@ -5,7 +5,17 @@ import { DTYPE_BYTES } from "../../native/dtype.js";
 import { type GradientSink, record } from "../autograd.js";
 import { keep } from "../scope.js";
 import { showShape, type Tensor } from "../tensor.js";
-import { code, emptyLike, optional, requireDtype, requireSameDevice, rowsOf, run, widthOf, wrongShape } from "./kernel.js";
+import {
+  code,
+  emptyLike,
+  optional,
+  requireDtype,
+  requireSameDevice,
+  rowsOf,
+  run,
+  widthOf,
+  wrongShape,
+} from "./kernel.js";
 
 /** One product c = alpha·op(a)·op(b) + beta·c (+ bias) on contiguous matrices; see native/core/kernels/matmul.h. */
 interface Product {
@@ -28,8 +38,28 @@ interface Product {
 function product(p: Product): void {
   const { m, n, k, transA = false, transB = false, batch = 1 } = p;
   run(
-    p.c, "matmul", p.a.use(), p.b.use(), p.c.use(), optional(p.bias), batch, m, n, k, transA ? 1 : 0, transB ? 1 : 0,
-    transA ? m : k, transB ? k : n, n, p.aBatch ?? m * k, p.bBatch ?? k * n, m * n, 1, p.beta ?? 0, code(p.a), code(p.c),
+    p.c,
+    "matmul",
+    p.a.use(),
+    p.b.use(),
+    p.c.use(),
+    optional(p.bias),
+    batch,
+    m,
+    n,
+    k,
+    transA ? 1 : 0,
+    transB ? 1 : 0,
+    transA ? m : k,
+    transB ? k : n,
+    n,
+    p.aBatch ?? m * k,
+    p.bBatch ?? k * n,
+    m * n,
+    1,
+    p.beta ?? 0,
+    code(p.a),
+    code(p.c),
   );
 }
 
@@ -68,15 +98,26 @@ export interface LinearOptions {
  * y = x·weightᵀ + bias. x [..., in], weight [out, in] (or [in, out] with `inOut`), bias [out] or null; all f32 or all bf16. Returns [..., out].
  * Sums in f32. Weight and bias gradients are f32.
  */
-export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: LinearOptions = {}): Tensor {
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  options: LinearOptions = {},
+): Tensor {
   const { inOut = false } = options;
   const k = widthOf(x);
   const m = rowsOf(x);
   const n = inOut ? weight.shape[1] : weight.shape[0];
   if (weight.rank !== 2 || weight.shape[inOut ? 0 : 1] !== k) {
-    wrongShape("linear", "weight", inOut ? `[${k}, out]` : `[out, ${k}] for x ${showShape(x.shape)}`, weight.shape);
+    wrongShape(
+      "linear",
+      "weight",
+      inOut ? `[${k}, out]` : `[out, ${k}] for x ${showShape(x.shape)}`,
+      weight.shape,
+    );
   }
-  if (bias !== null && (bias.rank !== 1 || bias.shape[0] !== n)) wrongShape("linear", "bias", `[${n}]`, bias.shape);
+  if (bias !== null && (bias.rank !== 1 || bias.shape[0] !== n))
+    wrongShape("linear", "bias", `[${n}]`, bias.shape);
   requireDtype("linear", "x", x, "f32", "bf16");
   requireDtype("linear", "weight", weight, x.dtype);
   requireSameDevice("linear", x, weight, bias);
@@ -114,7 +155,8 @@ export function linearF32(x: Tensor, weight: Tensor): Tensor {
   if (x.dtype === "f32") return linear(x, weight);
   const k = widthOf(x);
   const m = rowsOf(x);
-  if (weight.rank !== 2 || weight.shape[1] !== k) wrongShape("linearF32", "weight", `[out, ${k}]`, weight.shape);
+  if (weight.rank !== 2 || weight.shape[1] !== k)
+    wrongShape("linearF32", "weight", `[out, ${k}]`, weight.shape);
   requireDtype("linearF32", "weight", weight, x.dtype);
   const n = weight.shape[0];
   const y = emptyLike(x, [...x.shape.slice(0, -1), n], "f32");
@@ -165,20 +207,26 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   const k = transA ? a0 : a1;
   const n = transB ? b0 : b1;
   if ((transB ? b1 : b0) !== k) {
-    throw new ShapeError(`matmul: inner lengths differ, a ${showShape(a.shape)} and b ${showShape(b.shape)}.`, {
-      a: a.shape,
-      b: b.shape,
-    });
+    throw new ShapeError(
+      `matmul: inner lengths differ, a ${showShape(a.shape)} and b ${showShape(b.shape)}.`,
+      {
+        a: a.shape,
+        b: b.shape,
+      },
+    );
   }
   const aLead = a.shape.slice(0, -2);
   const bLead = b.shape.slice(0, -2);
   const lead = aLead.length > 0 ? aLead : bLead;
   const batch = lead.reduce((product, length) => product * length, 1);
   if (aLead.length > 0 && bLead.length > 0 && aLead.join() !== bLead.join()) {
-    throw new ShapeError(`matmul: leading dimensions differ, a ${showShape(a.shape)} and b ${showShape(b.shape)}.`, {
-      a: a.shape,
-      b: b.shape,
-    });
+    throw new ShapeError(
+      `matmul: leading dimensions differ, a ${showShape(a.shape)} and b ${showShape(b.shape)}.`,
+      {
+        a: a.shape,
+        b: b.shape,
+      },
+    );
   }
   const aBatch = aLead.length > 0 ? m * k : 0;
   const bBatch = bLead.length > 0 ? k * n : 0;
@@ -187,7 +235,11 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   record("matmul", [a, b], [c], ([dc], sink) => {
     if (dc === null) return;
     // A shared operand's gradient is the sum over the batch: done matrix by matrix into one f32 target.
-    const operand = (which: Tensor, shared: boolean, write: (target: Tensor, index: number, beta: number) => void) => {
+    const operand = (
+      which: Tensor,
+      shared: boolean,
+      write: (target: Tensor, index: number, beta: number) => void,
+    ) => {
       sink.into(which, (target, accumulate) => {
         const count = shared ? batch : 1;
         for (let i = 0; i < count; i++) write(target, shared ? i : -1, accumulate || i > 0 ? 1 : 0);
@@ -202,9 +254,33 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
         const count = index < 0 ? batch : 1;
         const shareB = bBatch === 0 ? 0 : k * n;
         if (transA) {
-          product({ a: bPart, b: dcPart, c: target, batch: count, m: k, n: m, k: n, transA: transB, transB: true, beta, aBatch: shareB, bBatch: m * n });
+          product({
+            a: bPart,
+            b: dcPart,
+            c: target,
+            batch: count,
+            m: k,
+            n: m,
+            k: n,
+            transA: transB,
+            transB: true,
+            beta,
+            aBatch: shareB,
+            bBatch: m * n,
+          });
         } else {
-          product({ a: dcPart, b: bPart, c: target, batch: count, m, n: k, k: n, transB: !transB, beta, bBatch: shareB });
+          product({
+            a: dcPart,
+            b: bPart,
+            c: target,
+            batch: count,
+            m,
+            n: k,
+            k: n,
+            transB: !transB,
+            beta,
+            bBatch: shareB,
+          });
         }
         dcPart.dispose();
         bPart.dispose();
@@ -217,9 +293,32 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
         const count = index < 0 ? batch : 1;
         const shareA = aBatch === 0 ? 0 : m * k;
         if (transB) {
-          product({ a: dcPart, b: aPart, c: target, batch: count, m: n, n: k, k: m, transA: true, transB: transA, beta, bBatch: shareA });
+          product({
+            a: dcPart,
+            b: aPart,
+            c: target,
+            batch: count,
+            m: n,
+            n: k,
+            k: m,
+            transA: true,
+            transB: transA,
+            beta,
+            bBatch: shareA,
+          });
         } else {
-          product({ a: aPart, b: dcPart, c: target, batch: count, m: k, n, k: m, transA: !transA, beta, aBatch: shareA });
+          product({
+            a: aPart,
+            b: dcPart,
+            c: target,
+            batch: count,
+            m: k,
+            n,
+            k: m,
+            transA: !transA,
+            beta,
+            aBatch: shareA,
+          });
         }
         dcPart.dispose();
         aPart.dispose();
@@ -240,7 +339,8 @@ const GROUPED_TN = 2;
 export function groupedLinear(x: Tensor, weight: Tensor, offsets: Tensor): Tensor {
   if (x.rank !== 2) wrongShape("groupedLinear", "x", "[rows, in]", x.shape);
   const [rows, k] = x.shape;
-  if (weight.rank !== 3 || weight.shape[2] !== k) wrongShape("groupedLinear", "weight", `[experts, out, ${k}]`, weight.shape);
+  if (weight.rank !== 3 || weight.shape[2] !== k)
+    wrongShape("groupedLinear", "weight", `[experts, out, ${k}]`, weight.shape);
   const [experts, n] = weight.shape;
   if (offsets.size !== experts + 1) wrongShape("groupedLinear", "offsets", `[${experts + 1}]`, offsets.shape);
   requireDtype("groupedLinear", "x", x, "f32", "bf16");
@@ -248,7 +348,22 @@ export function groupedLinear(x: Tensor, weight: Tensor, offsets: Tensor): Tenso
   requireDtype("groupedLinear", "offsets", offsets, "i32");
   const y = emptyLike(x, [rows, n]);
   const call = (a: Tensor, b: Tensor, c: Tensor, width: number, inner: number, mode: number, beta: number) =>
-    run(x, "groupedMatmul", a.use(), b.use(), c.use(), offsets.use(), experts, rows, width, inner, mode, beta, code(a), code(c));
+    run(
+      x,
+      "groupedMatmul",
+      a.use(),
+      b.use(),
+      c.use(),
+      offsets.use(),
+      experts,
+      rows,
+      width,
+      inner,
+      mode,
+      beta,
+      code(a),
+      code(c),
+    );
   call(x, weight, y, n, k, GROUPED_NT, 0);
   record("groupedLinear", [x, weight], [y], ([dy], sink) => {
     if (dy === null) return;
@@ -263,4 +378,3 @@ export function groupedLinear(x: Tensor, weight: Tensor, offsets: Tensor): Tenso
   });
   return y;
 }
-

@@ -1,7 +1,7 @@
 /** Mixture-of-experts routing, balancing and dispatch. Counts and offsets stay on the device. */
 
-import { isRecomputing } from "../checkpoint.js";
 import { needsGrad, record } from "../autograd.js";
+import { isRecomputing } from "../checkpoint.js";
 import type { Tensor } from "../tensor.js";
 import { BALANCE_COUNTING, GROUP_SCORE, ROUTER_SCORING } from "./codes.js";
 import { code, emptyLike, flag, optional, requireDtype, run, wrongShape } from "./kernel.js";
@@ -38,7 +38,15 @@ export interface Routing {
  * Chooses experts: logits f32 [tokens, experts], bias f32 [experts] or null (added for the choice only). Gradients flow from `weights` to the logits.
  */
 export function route(logits: Tensor, bias: Tensor | null, options: RouterOptions): Routing {
-  const { chosen, scoring, groups = 1, groupsKept = groups, groupScore = "top2Sum", normalise = false, scaling = 1 } = options;
+  const {
+    chosen,
+    scoring,
+    groups = 1,
+    groupsKept = groups,
+    groupScore = "top2Sum",
+    normalise = false,
+    scaling = 1,
+  } = options;
   requireDtype("route", "logits", logits, "f32");
   if (logits.rank !== 2) wrongShape("route", "logits", "[tokens, experts]", logits.shape);
   const [tokens, experts] = logits.shape;
@@ -50,18 +58,48 @@ export function route(logits: Tensor, bias: Tensor | null, options: RouterOption
   const ids = emptyLike(logits, [tokens, chosen], "i32");
   const weights = emptyLike(logits, [tokens, chosen]);
   run(
-    logits, "routerForward", logits.use(), optional(bias), scores.use(), ids.use(), weights.use(), tokens, experts, chosen,
-    groups, groupsKept, ROUTER_SCORING[scoring], GROUP_SCORE[groupScore], flag(normalise), scaling,
+    logits,
+    "routerForward",
+    logits.use(),
+    optional(bias),
+    scores.use(),
+    ids.use(),
+    weights.use(),
+    tokens,
+    experts,
+    chosen,
+    groups,
+    groupsKept,
+    ROUTER_SCORING[scoring],
+    GROUP_SCORE[groupScore],
+    flag(normalise),
+    scaling,
   );
-  record("route", [logits], [weights], ([dweights], sink) => {
-    if (dweights === null || !sink.wants(logits)) return;
-    const dlogits = emptyLike(logits);
-    run(
-      logits, "routerBackward", scores.use(), ids.use(), dweights.use(), dlogits.use(), tokens, experts, chosen,
-      ROUTER_SCORING[scoring], flag(normalise), scaling,
-    );
-    sink.give(logits, dlogits);
-  }, needsGrad(logits) ? [scores, ids] : []);
+  record(
+    "route",
+    [logits],
+    [weights],
+    ([dweights], sink) => {
+      if (dweights === null || !sink.wants(logits)) return;
+      const dlogits = emptyLike(logits);
+      run(
+        logits,
+        "routerBackward",
+        scores.use(),
+        ids.use(),
+        dweights.use(),
+        dlogits.use(),
+        tokens,
+        experts,
+        chosen,
+        ROUTER_SCORING[scoring],
+        flag(normalise),
+        scaling,
+      );
+      sink.give(logits, dlogits);
+    },
+    needsGrad(logits) ? [scores, ids] : [],
+  );
   return { scores, ids, weights };
 }
 
@@ -82,26 +120,55 @@ export function balanceLoss(logits: Tensor, routing: Routing, options: BalanceLo
   const { sequences, alpha, scoring, counting = "topScores" } = options;
   const [tokens, experts] = logits.shape;
   const chosen = routing.ids.shape[1];
-  if (sequences < 1 || tokens % sequences !== 0) wrongShape("balanceLoss", "logits", `[multiple of ${sequences}, experts]`, logits.shape);
+  if (sequences < 1 || tokens % sequences !== 0)
+    wrongShape("balanceLoss", "logits", `[multiple of ${sequences}, experts]`, logits.shape);
   const fractions = emptyLike(logits, [sequences, experts]);
   const workspace = emptyLike(logits, [sequences, experts]);
   const loss = emptyLike(logits, []);
   run(
-    logits, "balanceLossForward", routing.scores.use(), routing.ids.use(), fractions.use(), loss.use(), workspace.use(), tokens,
-    experts, chosen, sequences, ROUTER_SCORING[scoring], BALANCE_COUNTING[counting], alpha,
+    logits,
+    "balanceLossForward",
+    routing.scores.use(),
+    routing.ids.use(),
+    fractions.use(),
+    loss.use(),
+    workspace.use(),
+    tokens,
+    experts,
+    chosen,
+    sequences,
+    ROUTER_SCORING[scoring],
+    BALANCE_COUNTING[counting],
+    alpha,
   );
   workspace.dispose();
   const scores = routing.scores.alias();
-  record("balanceLoss", [logits], [loss], ([dloss], sink) => {
-    if (dloss === null || !sink.wants(logits)) return;
-    const dlogits = emptyLike(logits);
-    run(logits, "fill", dlogits.use(), dlogits.size, code(dlogits), 0);
-    run(
-      logits, "balanceLossBackward", scores.use(), fractions.use(), dloss.use(), dlogits.use(), tokens, experts, chosen,
-      sequences, ROUTER_SCORING[scoring], alpha,
-    );
-    sink.give(logits, dlogits);
-  }, [fractions, scores]);
+  record(
+    "balanceLoss",
+    [logits],
+    [loss],
+    ([dloss], sink) => {
+      if (dloss === null || !sink.wants(logits)) return;
+      const dlogits = emptyLike(logits);
+      run(logits, "fill", dlogits.use(), dlogits.size, code(dlogits), 0);
+      run(
+        logits,
+        "balanceLossBackward",
+        scores.use(),
+        fractions.use(),
+        dloss.use(),
+        dlogits.use(),
+        tokens,
+        experts,
+        chosen,
+        sequences,
+        ROUTER_SCORING[scoring],
+        alpha,
+      );
+      sink.give(logits, dlogits);
+    },
+    [fractions, scores],
+  );
   return loss;
 }
 
@@ -126,8 +193,17 @@ export function sortByExpert(ids: Tensor, experts: number, totals: Tensor | null
   const order = emptyLike(ids, [tokens * chosen]);
   const inverse = emptyLike(ids, [tokens * chosen]);
   run(
-    ids, "moeSort", ids.use(), counts.use(), offsets.use(), order.use(), inverse.use(),
-    isRecomputing() ? 0 : optional(totals), tokens, experts, chosen,
+    ids,
+    "moeSort",
+    ids.use(),
+    counts.use(),
+    offsets.use(),
+    order.use(),
+    inverse.use(),
+    isRecomputing() ? 0 : optional(totals),
+    tokens,
+    experts,
+    chosen,
   );
   return { counts, offsets, order, inverse };
 }
@@ -143,29 +219,70 @@ export function permuteTokens(x: Tensor, dispatch: Dispatch): Tensor {
   record("permuteTokens", [x], [y], ([dy], sink) => {
     if (dy === null || !sink.wants(x)) return;
     const dx = emptyLike(x);
-    run(x, "moeCombineForward", dy.use(), 0, dispatch.inverse.use(), 0, dx.use(), tokens, chosen, width, code(x));
+    run(
+      x,
+      "moeCombineForward",
+      dy.use(),
+      0,
+      dispatch.inverse.use(),
+      0,
+      dx.use(),
+      tokens,
+      chosen,
+      width,
+      code(x),
+    );
     sink.give(x, dx);
   });
   return y;
 }
 
 /** Σ_k weights[t, k]·x[row of choice (t, k)] + addend[t]: x [tokens·chosen, width], weights f32 [tokens, chosen], addend [tokens, width] or null. */
-export function combineTokens(x: Tensor, weights: Tensor, dispatch: Dispatch, addend: Tensor | null = null): Tensor {
+export function combineTokens(
+  x: Tensor,
+  weights: Tensor,
+  dispatch: Dispatch,
+  addend: Tensor | null = null,
+): Tensor {
   requireDtype("combineTokens", "x", x, "f32", "bf16");
   requireDtype("combineTokens", "weights", weights, "f32");
   const [tokens, chosen] = weights.shape;
   const width = x.shape[1];
-  if (x.shape[0] !== tokens * chosen) wrongShape("combineTokens", "x", `[${tokens * chosen}, width]`, x.shape);
-  if (addend !== null && addend.size !== tokens * width) wrongShape("combineTokens", "addend", `[${tokens}, ${width}]`, addend.shape);
+  if (x.shape[0] !== tokens * chosen)
+    wrongShape("combineTokens", "x", `[${tokens * chosen}, width]`, x.shape);
+  if (addend !== null && addend.size !== tokens * width)
+    wrongShape("combineTokens", "addend", `[${tokens}, ${width}]`, addend.shape);
   const y = emptyLike(x, [tokens, width]);
-  run(x, "moeCombineForward", x.use(), weights.use(), dispatch.inverse.use(), optional(addend), y.use(), tokens, chosen, width, code(x));
+  run(
+    x,
+    "moeCombineForward",
+    x.use(),
+    weights.use(),
+    dispatch.inverse.use(),
+    optional(addend),
+    y.use(),
+    tokens,
+    chosen,
+    width,
+    code(x),
+  );
   record("combineTokens", [x, weights, addend], [y], ([dy], sink) => {
     if (dy === null) return;
     const dx = emptyLike(x);
     const dweights = emptyLike(weights);
     run(
-      x, "moeCombineBackward", dy.use(), x.use(), weights.use(), dispatch.inverse.use(), dx.use(), dweights.use(), tokens,
-      chosen, width, code(x),
+      x,
+      "moeCombineBackward",
+      dy.use(),
+      x.use(),
+      weights.use(),
+      dispatch.inverse.use(),
+      dx.use(),
+      dweights.use(),
+      tokens,
+      chosen,
+      width,
+      code(x),
     );
     if (sink.wants(x)) sink.give(x, dx);
     else dx.dispose();

@@ -2,7 +2,18 @@
 
 import { type GradientSink, record } from "../autograd.js";
 import type { Tensor } from "../tensor.js";
-import { code, emptyLike, flag, optional, requireDtype, requireSameDevice, rowsOf, run, widthOf, wrongShape } from "./kernel.js";
+import {
+  code,
+  emptyLike,
+  flag,
+  optional,
+  requireDtype,
+  requireSameDevice,
+  rowsOf,
+  run,
+  widthOf,
+  wrongShape,
+} from "./kernel.js";
 
 /** A normalised tensor, and the sum of input and residual that was normalised. */
 export interface NormWithResidual {
@@ -19,7 +30,8 @@ function check(op: string, x: Tensor, weight: Tensor, bias: Tensor | null, resid
   requireSameDevice(op, x, weight, bias, residual);
   if (weight.rank !== 1 || weight.shape[0] !== width) wrongShape(op, "weight", `[${width}]`, weight.shape);
   if (bias !== null && bias.size !== width) wrongShape(op, "bias", `[${width}]`, bias.shape);
-  if (residual !== null && residual.size !== x.size) wrongShape(op, "residual", `of x, [${x.shape.join(", ")}]`, residual.shape);
+  if (residual !== null && residual.size !== x.size)
+    wrongShape(op, "residual", `of x, [${x.shape.join(", ")}]`, residual.shape);
 }
 
 /** Gives the gradient of a sum to both of its terms. */
@@ -33,7 +45,11 @@ function giveToBoth(sink: GradientSink, x: Tensor, residual: Tensor | null, dx: 
 }
 
 // dweight and dbias are written by the same kernel, which adds to both or to neither.
-function weightTargets(sink: GradientSink, parameters: (Tensor | null)[], write: (targets: (Tensor | null)[], accumulate: boolean) => void): void {
+function weightTargets(
+  sink: GradientSink,
+  parameters: (Tensor | null)[],
+  write: (targets: (Tensor | null)[], accumulate: boolean) => void,
+): void {
   const [weight, bias = null] = parameters;
   if (!sink.wants(weight)) {
     if (!sink.wants(bias)) write([null, null], false);
@@ -61,24 +77,54 @@ function rms(x: Tensor, residual: Tensor | null, weight: Tensor, eps: number): N
   const sum = residual === null ? x : emptyLike(x);
   const rstd = emptyLike(x, [rows], "f32");
   run(
-    x, "rmsNormForward", x.use(), optional(residual), weight.use(), y.use(), residual === null ? 0 : sum.use(), rstd.use(),
-    rows, width, width, code(x), eps,
+    x,
+    "rmsNormForward",
+    x.use(),
+    optional(residual),
+    weight.use(),
+    y.use(),
+    residual === null ? 0 : sum.use(),
+    rstd.use(),
+    rows,
+    width,
+    width,
+    code(x),
+    eps,
   );
   const outputs = residual === null ? [y] : [y, sum];
-  record("rmsNorm", [x, residual, weight], outputs, ([dy, dsum = null], sink) => {
-    if (dy === null) {
-      if (dsum !== null) giveToBoth(sink, x, residual, dsum.alias());
-      return;
-    }
-    const dx = emptyLike(x);
-    weightTargets(sink, [weight], ([dweight], accumulate) =>
-      run(
-        x, "rmsNormBackward", dy.use(), optional(dsum), sum.use(), weight.use(), rstd.use(), dx.use(), optional(dweight),
-        rows, width, width, width, code(x), flag(accumulate),
-      ),
-    );
-    giveToBoth(sink, x, residual, dx);
-  }, [rstd]);
+  record(
+    "rmsNorm",
+    [x, residual, weight],
+    outputs,
+    ([dy, dsum = null], sink) => {
+      if (dy === null) {
+        if (dsum !== null) giveToBoth(sink, x, residual, dsum.alias());
+        return;
+      }
+      const dx = emptyLike(x);
+      weightTargets(sink, [weight], ([dweight], accumulate) =>
+        run(
+          x,
+          "rmsNormBackward",
+          dy.use(),
+          optional(dsum),
+          sum.use(),
+          weight.use(),
+          rstd.use(),
+          dx.use(),
+          optional(dweight),
+          rows,
+          width,
+          width,
+          width,
+          code(x),
+          flag(accumulate),
+        ),
+      );
+      giveToBoth(sink, x, residual, dx);
+    },
+    [rstd],
+  );
   return { y, sum };
 }
 
@@ -92,7 +138,13 @@ export function addRmsNorm(x: Tensor, residual: Tensor, weight: Tensor, eps: num
   return rms(x, residual, weight, eps);
 }
 
-function layer(x: Tensor, residual: Tensor | null, weight: Tensor, bias: Tensor | null, eps: number): NormWithResidual {
+function layer(
+  x: Tensor,
+  residual: Tensor | null,
+  weight: Tensor,
+  bias: Tensor | null,
+  eps: number,
+): NormWithResidual {
   check("layerNorm", x, weight, bias, residual);
   const rows = rowsOf(x);
   const width = widthOf(x);
@@ -101,24 +153,55 @@ function layer(x: Tensor, residual: Tensor | null, weight: Tensor, bias: Tensor 
   const mean = emptyLike(x, [rows], "f32");
   const rstd = emptyLike(x, [rows], "f32");
   run(
-    x, "layerNormForward", x.use(), optional(residual), weight.use(), optional(bias), y.use(),
-    residual === null ? 0 : sum.use(), mean.use(), rstd.use(), rows, width, code(x), eps,
+    x,
+    "layerNormForward",
+    x.use(),
+    optional(residual),
+    weight.use(),
+    optional(bias),
+    y.use(),
+    residual === null ? 0 : sum.use(),
+    mean.use(),
+    rstd.use(),
+    rows,
+    width,
+    code(x),
+    eps,
   );
   const outputs = residual === null ? [y] : [y, sum];
-  record("layerNorm", [x, residual, weight, bias], outputs, ([dy, dsum = null], sink) => {
-    if (dy === null) {
-      if (dsum !== null) giveToBoth(sink, x, residual, dsum.alias());
-      return;
-    }
-    const dx = emptyLike(x);
-    weightTargets(sink, [weight, bias], ([dweight, dbias], accumulate) =>
-      run(
-        x, "layerNormBackward", dy.use(), optional(dsum), sum.use(), weight.use(), mean.use(), rstd.use(), dx.use(),
-        optional(dweight), optional(dbias), rows, width, code(x), flag(accumulate),
-      ),
-    );
-    giveToBoth(sink, x, residual, dx);
-  }, [mean, rstd]);
+  record(
+    "layerNorm",
+    [x, residual, weight, bias],
+    outputs,
+    ([dy, dsum = null], sink) => {
+      if (dy === null) {
+        if (dsum !== null) giveToBoth(sink, x, residual, dsum.alias());
+        return;
+      }
+      const dx = emptyLike(x);
+      weightTargets(sink, [weight, bias], ([dweight, dbias], accumulate) =>
+        run(
+          x,
+          "layerNormBackward",
+          dy.use(),
+          optional(dsum),
+          sum.use(),
+          weight.use(),
+          mean.use(),
+          rstd.use(),
+          dx.use(),
+          optional(dweight),
+          optional(dbias),
+          rows,
+          width,
+          code(x),
+          flag(accumulate),
+        ),
+      );
+      giveToBoth(sink, x, residual, dx);
+    },
+    [mean, rstd],
+  );
   return { y, sum };
 }
 
@@ -128,6 +211,12 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor | null, eps: n
 }
 
 /** layerNorm(x + residual), returning the sum as well. */
-export function addLayerNorm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor | null, eps: number): NormWithResidual {
+export function addLayerNorm(
+  x: Tensor,
+  residual: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  eps: number,
+): NormWithResidual {
   return layer(x, residual, weight, bias, eps);
 }

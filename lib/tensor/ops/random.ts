@@ -8,7 +8,13 @@ import { empty, type Shape, type Tensor, type TensorOptions } from "../tensor.js
 import { RANDOM_KINDS } from "./codes.js";
 import { code, emptyLike, requireDtype, run } from "./kernel.js";
 
-function draw(shape: Shape, kind: keyof typeof RANDOM_KINDS, p0: number, p1: number, options: TensorOptions): Tensor {
+function draw(
+  shape: Shape,
+  kind: keyof typeof RANDOM_KINDS,
+  p0: number,
+  p1: number,
+  options: TensorOptions,
+): Tensor {
   const out = empty(shape, options);
   const { seed, offset } = nextDraw();
   run(out, "random", out.use(), out.size, DTYPE_CODE[out.dtype], RANDOM_KINDS[kind], seed, offset, p0, p1);

@@ -4,7 +4,17 @@ import { ConfigError } from "../../errors.js";
 import { record } from "../autograd.js";
 import { scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
-import { type Axes, axisView, gatherLines, type Lines, linesOf, normaliseAxes, normaliseAxis, reduceLines, restoreLines } from "./axes.js";
+import {
+  type Axes,
+  axisView,
+  gatherLines,
+  type Lines,
+  linesOf,
+  normaliseAxes,
+  normaliseAxis,
+  reduceLines,
+  restoreLines,
+} from "./axes.js";
 import { REDUCE_OPS } from "./codes.js";
 import { computeBinary, computeCast, computeUnary, computeWhere, constant } from "./compute.js";
 import { code, emptyLike, flag, requireDtype, run } from "./kernel.js";
@@ -21,7 +31,13 @@ type ReduceName = keyof typeof REDUCE_OPS;
 /** The gradient of x [its shape] from dy; both are x's dtype. */
 type ReduceGradient = (dy: Tensor, x: Tensor, y: Tensor, lines: Lines) => Tensor;
 
-function reduce(op: ReduceName, x: Tensor, axes: Axes, options: ReduceOptions, gradient: ReduceGradient | null): Tensor {
+function reduce(
+  op: ReduceName,
+  x: Tensor,
+  axes: Axes,
+  options: ReduceOptions,
+  gradient: ReduceGradient | null,
+): Tensor {
   const lines = linesOf(x.shape, normaliseAxes(op, axes, x.rank));
   const reduced = reduceLines(op, x, lines);
   const y = options.keepDims === true ? reduced.move(lines.keptAsOnes) : reduced;
@@ -134,7 +150,9 @@ export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): 
   return reduce("logSumExp", x, axes, options, (dy, _x, y, lines) =>
     scope(() => {
       // Lines of only −∞ have y = −∞; a finite stand-in makes their probabilities 0 instead of NaN.
-      const finite = computeUnary("clamp", computeCast(y, "f32"), LOWEST, Number.POSITIVE_INFINITY).alias(lines.keptAsOnes);
+      const finite = computeUnary("clamp", computeCast(y, "f32"), LOWEST, Number.POSITIVE_INFINITY).alias(
+        lines.keptAsOnes,
+      );
       const shifted = computeBinary("sub", computeCast(x, "f32"), finite);
       const probability = computeUnary("exp", shifted, 0, 0, shifted);
       const upstream = computeCast(dy, "f32").alias(lines.keptAsOnes);

@@ -46,9 +46,27 @@ export function rotate(
 ): void {
   const [maxPositions, half] = table.cos.shape;
   run(
-    x, "rope", x.use(), y.use(), positions.use(), table.cos.use(), table.sin.use(), xLayout.tokens, xLayout.heads,
-    xLayout.headSize, 2 * half, offset, xLayout.row, xLayout.head, yLayout.row, yLayout.head, flag(inputInterleaved),
-    flag(outputInterleaved), flag(inverse), maxPositions, code(x),
+    x,
+    "rope",
+    x.use(),
+    y.use(),
+    positions.use(),
+    table.cos.use(),
+    table.sin.use(),
+    xLayout.tokens,
+    xLayout.heads,
+    xLayout.headSize,
+    2 * half,
+    offset,
+    xLayout.row,
+    xLayout.head,
+    yLayout.row,
+    yLayout.head,
+    flag(inputInterleaved),
+    flag(outputInterleaved),
+    flag(inverse),
+    maxPositions,
+    code(x),
   );
 }
 
@@ -57,7 +75,12 @@ export function rotate(
  * positions i32 [tokens].
  */
 export function rope(x: Tensor, positions: Tensor, table: RotaryTable, options: RopeOptions = {}): Tensor {
-  const { offset = 0, inputInterleaved = false, outputInterleaved = inputInterleaved, inPlace = false } = options;
+  const {
+    offset = 0,
+    inputInterleaved = false,
+    outputInterleaved = inputInterleaved,
+    inPlace = false,
+  } = options;
   requireDtype("rope", "x", x, "f32", "bf16");
   requireDtype("rope", "positions", positions, "i32");
   requireSameDevice("rope", x, positions, table.cos);

@@ -34,12 +34,15 @@ const OPTION_NAMES = ["temperature", "topK", "topP", "minP", "seed", "offset"];
 function check(options: SampleOptions): void {
   for (const name of Object.keys(options)) {
     if (!OPTION_NAMES.includes(name)) {
-      throw new ConfigError(`sampleTokens: unknown option "${name}".${didYouMean(name, OPTION_NAMES)}`, { option: name });
+      throw new ConfigError(`sampleTokens: unknown option "${name}".${didYouMean(name, OPTION_NAMES)}`, {
+        option: name,
+      });
     }
   }
   const { temperature = 1, topK = 0, topP = 1, minP = 0, seed = 0, offset = 0 } = options;
   const demand = (fits: boolean, name: string, expected: string, got: number): void => {
-    if (!fits) throw new ConfigError(`sampleTokens: ${name} must be ${expected}, got ${got}.`, { option: name, got });
+    if (!fits)
+      throw new ConfigError(`sampleTokens: ${name} must be ${expected}, got ${got}.`, { option: name, got });
   };
   demand(temperature >= 0 && Number.isFinite(temperature), "temperature", "a number from 0", temperature);
   demand(Number.isInteger(topK) && topK >= 0, "topK", "an integer from 0", topK);
@@ -53,15 +56,29 @@ function check(options: SampleOptions): void {
 export function sampleTokens(logits: Tensor, options: SampleOptions = {}): Sampled {
   check(options);
   requireDtype("sampleTokens", "logits", logits, "f32", "bf16");
-  if (logits.rank === 0 || widthOf(logits) === 0) wrongShape("sampleTokens", "logits", "[..., vocab]", logits.shape);
+  if (logits.rank === 0 || widthOf(logits) === 0)
+    wrongShape("sampleTokens", "logits", "[..., vocab]", logits.shape);
   const { temperature = 1, topK = 0, topP = 1, minP = 0 } = options;
-  const { seed, offset } = options.seed === undefined ? nextDraw() : { seed: options.seed, offset: options.offset ?? 0 };
+  const { seed, offset } =
+    options.seed === undefined ? nextDraw() : { seed: options.seed, offset: options.offset ?? 0 };
   const shape = logits.shape.slice(0, -1);
   const ids = emptyLike(logits, shape, "i32");
   const logProbs = emptyLike(logits, shape, "f32");
   run(
-    logits, "sample", logits.use(), ids.use(), logProbs.use(), rowsOf(logits), widthOf(logits), code(logits), temperature,
-    topK, topP, minP, seed, offset,
+    logits,
+    "sample",
+    logits.use(),
+    ids.use(),
+    logProbs.use(),
+    rowsOf(logits),
+    widthOf(logits),
+    code(logits),
+    temperature,
+    topK,
+    topP,
+    minP,
+    seed,
+    offset,
   );
   return { ids, logProbs };
 }

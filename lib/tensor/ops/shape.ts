@@ -7,7 +7,15 @@ import { type Shape, showShape, sizeOf, type Tensor } from "../tensor.js";
 import { normaliseAxes, normaliseAxis, requireSameExcept, sumTo } from "./axes.js";
 import { zerosOf } from "./compute.js";
 import { emptyLike, requireDtype, requireSameDevice } from "./kernel.js";
-import { broadcastShape, contiguousStrides, copyStrided, expanded, inverseOrder, permuted, sameShape } from "./layout.js";
+import {
+  broadcastShape,
+  contiguousStrides,
+  copyStrided,
+  expanded,
+  inverseOrder,
+  permuted,
+  sameShape,
+} from "./layout.js";
 
 /** The same elements in another shape of the same size; one length may be −1. Shares the memory. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
@@ -15,10 +23,13 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const known = shape.reduce((product, length, d) => (d === open ? product : product * length), 1);
   const full = shape.map((length, d) => (d === open ? (known === 0 ? 0 : x.size / known) : length));
   if (sizeOf(full) !== x.size || !full.every((length) => Number.isInteger(length) && length >= 0)) {
-    throw new ShapeError(`reshape: ${showShape(x.shape)} has ${x.size} elements and cannot become ${showShape(shape)}.`, {
-      from: x.shape,
-      to: shape,
-    });
+    throw new ShapeError(
+      `reshape: ${showShape(x.shape)} has ${x.size} elements and cannot become ${showShape(shape)}.`,
+      {
+        from: x.shape,
+        to: shape,
+      },
+    );
   }
   const y = x.alias(full);
   record("reshape", [x], [y], ([dy], sink) => {
@@ -33,17 +44,32 @@ export function flatten(x: Tensor, start = 0, end = -1): Tensor {
   const first = normaliseAxis("flatten", start, x.rank);
   const last = normaliseAxis("flatten", end, x.rank);
   if (first > last) throw new ShapeError(`flatten: axis ${start} comes after axis ${end}.`, { start, end });
-  return reshape(x, [...x.shape.slice(0, first), sizeOf(x.shape.slice(first, last + 1)), ...x.shape.slice(last + 1)]);
+  return reshape(x, [
+    ...x.shape.slice(0, first),
+    sizeOf(x.shape.slice(first, last + 1)),
+    ...x.shape.slice(last + 1),
+  ]);
 }
 
 /** Drops axes of length 1: those given (which must have it), or all. Shares the memory. */
 export function squeeze(x: Tensor, axes?: number | readonly number[]): Tensor {
-  if (axes === undefined) return reshape(x, x.shape.filter((length) => length !== 1));
+  if (axes === undefined)
+    return reshape(
+      x,
+      x.shape.filter((length) => length !== 1),
+    );
   const dropped = normaliseAxes("squeeze", axes, x.rank);
   for (const axis of dropped) {
-    if (x.shape[axis] !== 1) throw new ShapeError(`squeeze: axis ${axis} of ${showShape(x.shape)} has length ${x.shape[axis]}, not 1.`, { axis, shape: x.shape });
+    if (x.shape[axis] !== 1)
+      throw new ShapeError(
+        `squeeze: axis ${axis} of ${showShape(x.shape)} has length ${x.shape[axis]}, not 1.`,
+        { axis, shape: x.shape },
+      );
   }
-  return reshape(x, x.shape.filter((_, d) => !dropped.includes(d)));
+  return reshape(
+    x,
+    x.shape.filter((_, d) => !dropped.includes(d)),
+  );
 }
 
 /** Inserts an axis of length 1 before `axis`; −1 appends one. Shares the memory. */
@@ -56,10 +82,13 @@ export function unsqueeze(x: Tensor, axis: number): Tensor {
 export function permute(x: Tensor, order: readonly number[]): Tensor {
   const axes = order.map((axis) => normaliseAxis("permute", axis, x.rank));
   if (axes.length !== x.rank || new Set(axes).size !== x.rank) {
-    throw new ShapeError(`permute: [${order.join(", ")}] does not name each of the ${x.rank} axes of ${showShape(x.shape)} once.`, {
-      order,
-      shape: x.shape,
-    });
+    throw new ShapeError(
+      `permute: [${order.join(", ")}] does not name each of the ${x.rank} axes of ${showShape(x.shape)} once.`,
+      {
+        order,
+        shape: x.shape,
+      },
+    );
   }
   const y = permuted("permute", x, axes);
   record("permute", [x], [y], ([dy], sink) => {
@@ -72,11 +101,21 @@ export function permute(x: Tensor, order: readonly number[]): Tensor {
 export function transpose(x: Tensor, axis0 = -2, axis1 = -1): Tensor {
   const a = normaliseAxis("transpose", axis0, x.rank);
   const b = normaliseAxis("transpose", axis1, x.rank);
-  return permute(x, [...x.shape.keys()].map((d) => (d === a ? b : d === b ? a : d)));
+  return permute(
+    x,
+    [...x.shape.keys()].map((d) => (d === a ? b : d === b ? a : d)),
+  );
 }
 
 /** Copies between a part of `whole`, from `start` along `axis`, and `part`, which has the part's shape. */
-function copyPart(op: string, direction: "out" | "in", whole: Tensor, axis: number, start: number, part: Tensor): void {
+function copyPart(
+  op: string,
+  direction: "out" | "in",
+  whole: Tensor,
+  axis: number,
+  start: number,
+  part: Tensor,
+): void {
   const strides = contiguousStrides(whole.shape);
   const offset = start * strides[axis];
   const own = contiguousStrides(part.shape);
@@ -99,10 +138,16 @@ function partOf(op: string, x: Tensor, axis: number, start: number, end: number)
  * Elements `start` to `end` (not included) along an axis, as `Array.prototype.slice` counts: negative positions from the end, positions beyond it clipped.
  * Along the first axis it shares the memory.
  */
-export function slice(x: Tensor, axis: number, start: number, end: number = Number.POSITIVE_INFINITY): Tensor {
+export function slice(
+  x: Tensor,
+  axis: number,
+  start: number,
+  end: number = Number.POSITIVE_INFINITY,
+): Tensor {
   const at = normaliseAxis("slice", axis, x.rank);
   const length = x.shape[at];
-  const clip = (position: number): number => Math.min(Math.max(position < 0 ? position + length : position, 0), length);
+  const clip = (position: number): number =>
+    Math.min(Math.max(position < 0 ? position + length : position, 0), length);
   const from = clip(start);
   const y = partOf("slice", x, at, from, Math.max(from, clip(end)));
   record("slice", [x], [y], ([dy], sink) => {
@@ -120,16 +165,25 @@ export function split(x: Tensor, lengths: number | readonly number[], axis = 0):
   const total = x.shape[at];
   const parts: number[] = [];
   if (typeof lengths === "number") {
-    if (!Number.isInteger(lengths) || lengths < 1) throw new ShapeError(`split: the length of the parts must be a positive integer, got ${lengths}.`, { lengths });
+    if (!Number.isInteger(lengths) || lengths < 1)
+      throw new ShapeError(`split: the length of the parts must be a positive integer, got ${lengths}.`, {
+        lengths,
+      });
     for (let start = 0; start < total; start += lengths) parts.push(Math.min(lengths, total - start));
   } else {
     parts.push(...lengths);
   }
-  if (parts.some((length) => !Number.isInteger(length) || length < 0) || parts.reduce((sum, length) => sum + length, 0) !== total) {
-    throw new ShapeError(`split: lengths [${parts.join(", ")}] must add up to ${total}, the length of axis ${axis} of ${showShape(x.shape)}.`, {
-      lengths,
-      shape: x.shape,
-    });
+  if (
+    parts.some((length) => !Number.isInteger(length) || length < 0) ||
+    parts.reduce((sum, length) => sum + length, 0) !== total
+  ) {
+    throw new ShapeError(
+      `split: lengths [${parts.join(", ")}] must add up to ${total}, the length of axis ${axis} of ${showShape(x.shape)}.`,
+      {
+        lengths,
+        shape: x.shape,
+      },
+    );
   }
   const starts: number[] = [];
   let position = 0;
@@ -166,7 +220,10 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
     starts.push(total);
     total += t.shape[at];
   }
-  const y = emptyLike(first, first.shape.map((length, d) => (d === at ? total : length)));
+  const y = emptyLike(
+    first,
+    first.shape.map((length, d) => (d === at ? total : length)),
+  );
   tensors.forEach((t, i) => {
     copyPart("concat", "in", y, at, starts[i], t);
   });
@@ -210,7 +267,10 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   const missing = shape.length - x.rank;
   const full = shape.map((length, d) => (length === -1 && d >= missing ? x.shape[d - missing] : length));
   if (missing < 0 || !sameShape(broadcastShape("broadcastTo", x.shape, full), full)) {
-    throw new ShapeError(`broadcastTo: ${showShape(x.shape)} cannot be repeated to ${showShape(shape)}.`, { from: x.shape, to: shape });
+    throw new ShapeError(`broadcastTo: ${showShape(x.shape)} cannot be repeated to ${showShape(shape)}.`, {
+      from: x.shape,
+      to: shape,
+    });
   }
   const y = expanded("broadcastTo", x, x.shape, full);
   record("broadcastTo", [x], [y], ([dy], sink) => {
@@ -233,7 +293,9 @@ export function pad(x: Tensor, widths: readonly (readonly [before: number, after
     );
   }
   const before = x.shape.map((_, d) => (d < untouched ? 0 : widths[d - untouched][0]));
-  const shape = x.shape.map((length, d) => (d < untouched ? length : length + widths[d - untouched][0] + widths[d - untouched][1]));
+  const shape = x.shape.map((length, d) =>
+    d < untouched ? length : length + widths[d - untouched][0] + widths[d - untouched][1],
+  );
   const strides = contiguousStrides(shape);
   const own = contiguousStrides(x.shape);
   const offset = before.reduce((sum, width, d) => sum + width * strides[d], 0);

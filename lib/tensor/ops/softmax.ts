@@ -20,13 +20,29 @@ function normalised(name: string, x: Tensor, axis: number, log: boolean): Tensor
   const rows = source === x ? emptyLike(x) : source;
   run(x, "softmax", source.use(), rows.use(), lines.outer, lines.n, flag(log), code(x));
   const y = source === x ? rows : restoreLines(name, rows.alias(), lines, x.shape);
-  record(name, [x], [y], ([dy], sink) => {
-    if (dy === null || !sink.wants(x)) return;
-    const upstream = gatherLines(name, dy, lines);
-    const dx = upstream === dy ? emptyLike(x) : upstream;
-    run(x, "softmaxBackward", rows.use(), upstream.use(), dx.use(), lines.outer, lines.n, flag(log), code(x));
-    sink.give(x, restoreLines(name, dx, lines, x.shape));
-  }, rows === y ? [] : [rows]);
+  record(
+    name,
+    [x],
+    [y],
+    ([dy], sink) => {
+      if (dy === null || !sink.wants(x)) return;
+      const upstream = gatherLines(name, dy, lines);
+      const dx = upstream === dy ? emptyLike(x) : upstream;
+      run(
+        x,
+        "softmaxBackward",
+        rows.use(),
+        upstream.use(),
+        dx.use(),
+        lines.outer,
+        lines.n,
+        flag(log),
+        code(x),
+      );
+      sink.give(x, restoreLines(name, dx, lines, x.shape));
+    },
+    rows === y ? [] : [rows],
+  );
   return y;
 }
 

@@ -45,11 +45,11 @@ int fill(KernelContext* context, const void* raw) {
 template <typename To, typename From>
 ANNEAL_INLINE To convert(From x) {
   constexpr bool kFromFloat = std::is_same_v<From, float> || std::is_same_v<From, bf16>;
-  if constexpr (std::is_same_v<To, From>) {
-    return x;
-  } else if constexpr (std::is_same_v<To, uint8_t>) {
+  if constexpr (std::is_same_v<To, uint8_t>) {
     if constexpr (kFromFloat) return toFloat(x) != 0.0f;
     else return x != 0;
+  } else if constexpr (std::is_same_v<To, From>) {
+    return x;
   } else if constexpr (std::is_same_v<To, int32_t>) {
     if constexpr (kFromFloat) return static_cast<int32_t>(toFloat(x));
     else return x;

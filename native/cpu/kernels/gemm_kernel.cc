@@ -1,7 +1,8 @@
-// gemm_kernel.cc — the matrix product on one thread. Operands are packed into panels of f32, bf16 widened on the way, and multiplied
-// by a register tile of fused multiply-adds. Widening beats the bf16 dot-product instruction of processors before AMX: theirs has half the
-// throughput of f32 multiply-adds for twice the work per element pair, so both reach the same rate and f32 needs no rounding of sums.
-// Structure after Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
+// gemm_kernel.cc — the matrix product on one thread: operands are packed into panels of f32, bf16 widened on
+// the way, and multiplied by a register tile of fused multiply-adds. After Goto & van de Geijn, "Anatomy of
+// High-Performance Matrix Multiplication" (2008). bf16 does not use the processor's own dot-product
+// instruction: on Sapphire Rapids vdpbf16ps was measured at one in two cycles (16 multiply-adds a cycle)
+// against two f32 vectors a cycle (32), so that widening is twice as fast and rounds nothing.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -26,21 +27,15 @@ constexpr int kLanes = 4, kRows = 12;
 #else
 constexpr int kLanes = 4, kRows = 6;
 #endif
-constexpr int kVectors = 2;                     // vectors across a tile
-constexpr int kColumns = kLanes * kVectors;     // columns of a tile
-#ifndef KDEPTH
-#define KDEPTH 384
-#endif
-constexpr int64_t kDepth = KDEPTH;                 // most of k that one pass takes: a panel of b fits the first-level cache
-constexpr int64_t kRowStride = kDepth + 16;     // between packed rows of a; not a multiple of 1 KiB, which would crowd few cache sets
-#ifndef KBR
-#define KBR 24
-#endif
-constexpr int64_t kBlockRows = KBR * kRows;      // rows of a packed at once: half the second-level cache
-#ifndef KBC
-#define KBC 64
-#endif
-constexpr int64_t kBlockColumns = KBC * kColumns;
+constexpr int kVectors = 2;                  // vectors across a tile
+constexpr int kColumns = kLanes * kVectors;  // columns of a tile
+constexpr int64_t kDepth =
+    384;  // most of k that one pass takes: a panel of a and one of b stay in the nearest caches
+constexpr int64_t kRowStride =
+    kDepth + 16;  // between packed rows of a: a multiple of 1 KiB would crowd few cache sets
+constexpr int64_t kBlockRows = 24 * kRows;  // rows of a packed at a time: 0.5 MB of the second-level cache
+constexpr int64_t kBlockColumns = 64 * kColumns;
+constexpr int64_t kWideColumns = 512;  // of bf16 results that need several passes: their sums wait in f32
 
 typedef float Vec __attribute__((vector_size(kLanes * sizeof(float))));
 typedef uint16_t HalfBits __attribute__((vector_size(kLanes * sizeof(uint16_t))));
@@ -86,18 +81,21 @@ inline Vec loadFours(const T* from, int64_t stride) {
   if constexpr (kLanes == 4) return widen(four[0]);
 }
 
-// Per group of four lanes: {x0, y0, x1, y1} or {x2, y2, x3, y3} for kPair = 1; {x0, x1, y0, y1} or {x2, x3, y2, y3} for kPair = 2.
+// Per group of four lanes: {x0, y0, x1, y1} or {x2, y2, x3, y3} for kPair = 1; {x0, x1, y0, y1} or {x2, x3,
+// y2, y3} for kPair = 2.
 template <int kPair, int kHigh, size_t... kIndex>
 inline Vec zipped(Vec x, Vec y, std::index_sequence<kIndex...>) {
-  return __builtin_shufflevector(
-      x, y, (kIndex / 4 * 4 + 2 * kHigh + (kPair == 1 ? kIndex % 4 / 2 : kIndex % 2) + kLanes * (kPair == 1 ? kIndex % 2 : kIndex % 4 / 2))...);
+  return __builtin_shufflevector(x, y,
+                                 (kIndex / 4 * 4 + 2 * kHigh + (kPair == 1 ? kIndex % 4 / 2 : kIndex % 2) +
+                                  kLanes * (kPair == 1 ? kIndex % 2 : kIndex % 4 / 2))...);
 }
 template <int kPair, int kHigh>
 inline Vec zip(Vec x, Vec y) {
   return zipped<kPair, kHigh>(x, y, std::make_index_sequence<kLanes>{});
 }
 
-// ---- packing ----------------------------------------------------------------------------------------------------------------
+// ---- packing
+// ----------------------------------------------------------------------------------------------------------------
 
 // a stored [m, k]: rows are copied one after another, kRowStride apart, then zero rows up to an even number.
 template <typename T>
@@ -115,7 +113,8 @@ void packRows(const T* a, int64_t lda, int64_t rows, int64_t depth, float* to) {
 // a stored [k, m]: panels of kRows rows, each [depth][kRows], the last one padded with zeros.
 template <typename T>
 void packInterleaved(const T* a, int64_t lda, int64_t rows, int64_t depth, float* to) {
-  constexpr int64_t kStep = 16;  // rows of the source that stay in the first-level cache while all panels take their part
+  constexpr int64_t kStep =
+      16;  // rows of the source that stay in the first-level cache while all panels take their part
   for (int64_t pBegin = 0; pBegin < depth; pBegin += kStep) {
     const int64_t pEnd = std::min(pBegin + kStep, depth);
     for (int64_t i = 0; i < rows; i += kRows) {
@@ -127,7 +126,8 @@ void packInterleaved(const T* a, int64_t lda, int64_t rows, int64_t depth, float
       }
       const int64_t count = std::min<int64_t>(kRows, rows - i);
       for (; p < pEnd; ++p) {
-        for (int64_t r = 0; r < kRows; ++r) panel[p * kRows + r] = r < count ? toFloat(a[p * lda + i + r]) : 0.0f;
+        for (int64_t r = 0; r < kRows; ++r)
+          panel[p * kRows + r] = r < count ? toFloat(a[p * lda + i + r]) : 0.0f;
       }
     }
   }
@@ -167,7 +167,8 @@ void packTransposed(const T* b, int64_t ldb, int64_t depth, int64_t columns, flo
         }
         const Vec r0 = loadFours(from + p, ldb), r1 = loadFours(from + ldb + p, ldb);
         const Vec r2 = loadFours(from + 2 * ldb + p, ldb), r3 = loadFours(from + 3 * ldb + p, ldb);
-        const Vec low01 = zip<1, 0>(r0, r1), high01 = zip<1, 1>(r0, r1), low23 = zip<1, 0>(r2, r3), high23 = zip<1, 1>(r2, r3);
+        const Vec low01 = zip<1, 0>(r0, r1), high01 = zip<1, 1>(r0, r1), low23 = zip<1, 0>(r2, r3),
+                  high23 = zip<1, 1>(r2, r3);
         store(at + p * kColumns, zip<2, 0>(low01, low23));
         store(at + (p + 1) * kColumns, zip<2, 1>(low01, low23));
         store(at + (p + 2) * kColumns, zip<2, 0>(high01, high23));
@@ -175,7 +176,8 @@ void packTransposed(const T* b, int64_t ldb, int64_t depth, int64_t columns, flo
       }
     }
     for (; p < depth; ++p) {
-      for (int64_t c = 0; c < kLanes; ++c) at[p * kColumns + c] = c < count ? toFloat(from[c * ldb + p]) : 0.0f;
+      for (int64_t c = 0; c < kLanes; ++c)
+        at[p * kColumns + c] = c < count ? toFloat(from[c * ldb + p]) : 0.0f;
     }
   }
   const int64_t filled = (columns + kLanes - 1) / kLanes * kLanes;
@@ -185,13 +187,15 @@ void packTransposed(const T* b, int64_t ldb, int64_t depth, int64_t columns, flo
   }
 }
 
-// ---- the register tile ------------------------------------------------------------------------------------------------------
+// ---- the register tile
+// ------------------------------------------------------------------------------------------------------
 
-// c[R, V·kLanes] = (accumulate ? c : 0) + a·b over `depth`; a is packed by rows or interleaved, b has kColumns (packed) or ldb between rows.
+// c[R, V·kLanes] = (accumulate ? c : 0) + a·b over `depth`; a is packed by rows or interleaved, b in a panel.
 template <int R, int V, bool kInterleaved>
-void tile(int64_t depth, const float* __restrict a, const float* __restrict b, int64_t bStride, float* __restrict c, int64_t ldc,
-          bool accumulate) {
+void tile(int64_t depth, const float* __restrict a, const float* __restrict b, float* __restrict c,
+          int64_t ldc, bool accumulate) {
   Vec sum[R][V] = {};
+  // c is needed at the end only; it travels meanwhile.
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
@@ -208,7 +212,7 @@ void tile(int64_t depth, const float* __restrict a, const float* __restrict b, i
       for (int v = 0; v < V; ++v) sum[r][v] += x * column[v];
     }
     a += kInterleaved ? kRows : 1;
-    b += bStride;
+    b += kColumns;
   }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
@@ -220,7 +224,7 @@ void tile(int64_t depth, const float* __restrict a, const float* __restrict b, i
   }
 }
 
-using TileFn = void (*)(int64_t, const float*, const float*, int64_t, float*, int64_t, bool);
+using TileFn = void (*)(int64_t, const float*, const float*, float*, int64_t, bool);
 
 // tiles[interleaved][vectors − 1][rows / 2 − 1]: an odd number of rows takes the next even tile.
 template <int V, bool kInterleaved, size_t... kHalf>
@@ -228,12 +232,14 @@ constexpr auto tileRow(std::index_sequence<kHalf...>) {
   return std::array<TileFn, sizeof...(kHalf)>{tile<2 * (kHalf + 1), V, kInterleaved>...};
 }
 constexpr auto kHalves = std::make_index_sequence<kRows / 2>{};
-constexpr std::array<TileFn, kRows / 2> kTiles[2][kVectors] = {{tileRow<1, false>(kHalves), tileRow<2, false>(kHalves)},
-                                                               {tileRow<1, true>(kHalves), tileRow<2, true>(kHalves)}};
+constexpr std::array<TileFn, kRows / 2> kTiles[2][kVectors] = {
+    {tileRow<1, false>(kHalves), tileRow<2, false>(kHalves)},
+    {tileRow<1, true>(kHalves), tileRow<2, true>(kHalves)}};
 
 // c = alpha·sum + beta·c + bias for a rectangle, rounded once.
 template <typename T, typename B>
-void finish(const float* sum, int64_t sumStride, int64_t rows, int64_t columns, float alpha, float beta, const B* bias, T* c, int64_t ldc) {
+void finish(const float* sum, int64_t sumStride, int64_t rows, int64_t columns, float alpha, float beta,
+            const B* bias, T* c, int64_t ldc) {
   for (int64_t i = 0; i < rows; ++i) {
     const float* from = sum + i * sumStride;
     T* to = c + i * ldc;
@@ -243,13 +249,15 @@ void finish(const float* sum, int64_t sumStride, int64_t rows, int64_t columns, 
       for (int64_t j = 0; j < columns; ++j) to[j] = fromFloat<T>(alpha * from[j] + toFloat(bias[j]));
     } else {
       for (int64_t j = 0; j < columns; ++j) {
-        to[j] = fromFloat<T>(alpha * from[j] + beta * toFloat(to[j]) + (bias == nullptr ? 0.0f : toFloat(bias[j])));
+        to[j] = fromFloat<T>(alpha * from[j] + beta * toFloat(to[j]) +
+                             (bias == nullptr ? 0.0f : toFloat(bias[j])));
       }
     }
   }
 }
 
-// ---- blocks -----------------------------------------------------------------------------------------------------------------
+// ---- blocks
+// -----------------------------------------------------------------------------------------------------------------
 
 template <typename TA, typename TB, typename TC>
 void runTiles(const GemmCall& call, int64_t mBegin, int64_t mEnd, int64_t nBegin, int64_t nEnd) {
@@ -262,10 +270,13 @@ void runTiles(const GemmCall& call, int64_t mBegin, int64_t mEnd, int64_t nBegin
   const int64_t depthStep = std::min(kDepth, ((call.k + passes - 1) / passes + kLanes - 1) / kLanes * kLanes);
   // Sums of several passes stay f32 until the last one; f32 outputs hold them in place.
   const bool wide = !std::is_same_v<TC, float> && passes > 1;
-  const int64_t blockColumns = std::min<int64_t>(wide ? 512 : kBlockColumns, (nEnd - nBegin + kColumns - 1) / kColumns * kColumns);
-  const int64_t paddedRows = (rows + kRows - 1) / kRows * kRows, rowBlocks = (paddedRows + kBlockRows - 1) / kBlockRows;
+  const int64_t blockColumns =
+      std::min(wide ? kWideColumns : kBlockColumns, (nEnd - nBegin + kColumns - 1) / kColumns * kColumns);
+  const int64_t paddedRows = (rows + kRows - 1) / kRows * kRows,
+                rowBlocks = (paddedRows + kBlockRows - 1) / kBlockRows;
   const int64_t blockRows = (paddedRows / kRows + rowBlocks - 1) / rowBlocks * kRows;
-  const size_t aFloats = blockRows * kRowStride, bFloats = (rowBlocks == 1 ? kColumns : blockColumns) * depthStep;
+  const size_t aFloats = blockRows * kRowStride,
+               bFloats = (rowBlocks == 1 ? kColumns : blockColumns) * depthStep;
   const size_t wideFloats = wide ? paddedRows * blockColumns : 0;
   float* packedA = static_cast<float*>(threadScratch(7, (aFloats + bFloats + wideFloats) * sizeof(float)));
   float* packedB = packedA + aFloats;
@@ -289,7 +300,8 @@ void runTiles(const GemmCall& call, int64_t mBegin, int64_t mEnd, int64_t nBegin
         for (int64_t j = 0; j < columns; j += kColumns) {
           const int64_t width = std::min<int64_t>(kColumns, columns - j);
           const int vectors = width <= kLanes ? 1 : 2;
-          // A panel of b is packed when the first block of rows needs it, and stays packed for the other blocks.
+          // A panel of b is packed when the first block of rows needs it, and stays packed for the other
+          // blocks.
           float* panelB = packedB + (rowBlocks == 1 ? 0 : j * depth);
           if (ic == mBegin && call.transB) {
             packTransposed(b + (jc + j) * call.ldb + pc, call.ldb, depth, width, panelB);
@@ -301,18 +313,21 @@ void runTiles(const GemmCall& call, int64_t mBegin, int64_t mEnd, int64_t nBegin
             const TileFn multiply = kTiles[call.transA][vectors - 1][even / 2 - 1];
             const float* panelA = packedA + i * (call.transA ? depth : kRowStride);
             if (wide) {
-              multiply(depth, panelA, panelB, kColumns, sums + (ic - mBegin + i) * blockColumns + j, blockColumns, !first);
+              multiply(depth, panelA, panelB, sums + (ic - mBegin + i) * blockColumns + j, blockColumns,
+                       !first);
               continue;
             }
             TC* at = c + (ic + i) * call.ldc + jc + j;
             if constexpr (std::is_same_v<TC, float>) {
-              if (tall == even && width == vectors * kLanes && call.alpha == 1.0f && firstBias == nullptr && (beta == 0.0f || beta == 1.0f)) {
-                multiply(depth, panelA, panelB, kColumns, at, call.ldc, beta == 1.0f);
+              if (tall == even && width == vectors * kLanes && call.alpha == 1.0f && firstBias == nullptr &&
+                  (beta == 0.0f || beta == 1.0f)) {
+                multiply(depth, panelA, panelB, at, call.ldc, beta == 1.0f);
                 continue;
               }
             }
-            multiply(depth, panelA, panelB, kColumns, corner, kColumns, false);
-            finish(corner, kColumns, tall, width, call.alpha, beta, firstBias == nullptr ? firstBias : firstBias + jc + j, at, call.ldc);
+            multiply(depth, panelA, panelB, corner, kColumns, false);
+            finish(corner, kColumns, tall, width, call.alpha, beta,
+                   firstBias == nullptr ? firstBias : firstBias + jc + j, at, call.ldc);
           }
         }
         if (wide && last) {
@@ -373,7 +388,6 @@ void runDots(const GemmCall& call, int64_t mBegin, int64_t mEnd, int64_t nBegin,
       const int64_t tall = std::min<int64_t>(4, rows - i);
       const float* from = x + i * stride;
       const TB* weights = b + j * call.ldb;
-      // A short last group repeats its only row: stride 0.
       if (width == 4) {
         if (tall == 4) dots<4>(from, stride, weights, call.ldb, call.k, sums);
         if (tall == 3) dots<3>(from, stride, weights, call.ldb, call.k, sums);
@@ -388,13 +402,15 @@ void runDots(const GemmCall& call, int64_t mBegin, int64_t mEnd, int64_t nBegin,
           }
         }
       }
-      finish(sums, 4, tall, width, call.alpha, call.beta, bias == nullptr ? bias : bias + j, c + (mBegin + i) * call.ldc + j, call.ldc);
+      finish(sums, 4, tall, width, call.alpha, call.beta, bias == nullptr ? bias : bias + j,
+             c + (mBegin + i) * call.ldc + j, call.ldc);
     }
   }
 }
 
 template <typename TA, typename TB, typename TC>
-void runBlock(const GemmCall& call, GemmPath path, int64_t mBegin, int64_t mEnd, int64_t nBegin, int64_t nEnd) {
+void runBlock(const GemmCall& call, GemmPath path, int64_t mBegin, int64_t mEnd, int64_t nBegin,
+              int64_t nEnd) {
   if (path == GemmPath::kDots) {
     runDots<TA, TB, TC>(call, mBegin, mEnd, nBegin, nEnd);
   } else {
@@ -404,9 +420,9 @@ void runBlock(const GemmCall& call, GemmPath path, int64_t mBegin, int64_t mEnd,
 
 void block(const GemmCall& call, GemmPath path, int64_t mBegin, int64_t mEnd, int64_t nBegin, int64_t nEnd) {
   const bool a16 = call.dtype == kBF16, b16 = call.bDtype == kBF16, c16 = call.outDtype == kBF16;
-  const auto run = a16 ? (c16 ? runBlock<bf16, bf16, bf16> : runBlock<bf16, bf16, float>)
-                 : b16 ? (c16 ? runBlock<float, bf16, bf16> : runBlock<float, bf16, float>)
-                       : runBlock<float, float, float>;
+  const auto run = a16   ? (c16 ? runBlock<bf16, bf16, bf16> : runBlock<bf16, bf16, float>)
+                   : b16 ? (c16 ? runBlock<float, bf16, bf16> : runBlock<float, bf16, float>)
+                         : runBlock<float, float, float>;
   run(call, path, mBegin, mEnd, nBegin, nEnd);
 }
 

@@ -1,5 +1,6 @@
-// loss.cc — cross-entropy and token log-probabilities fused with the output projection. Only a chunk of rows has its logits in memory at
-// a time; they become their own gradient in place. Rows that do not count are left out of every product.
+// loss.cc — cross-entropy and token log-probabilities fused with the output projection. Only a chunk of rows
+// has its logits in memory at a time; they become their own gradient in place. Rows that do not count are
+// left out of every product.
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -17,9 +18,11 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 namespace {
 
 constexpr int64_t kLanes = 16;
-constexpr int64_t kBlock = 256;         // logits whose exponentials are summed at a time
-constexpr int64_t kChunkLogits = 4 << 20;  // logits in memory at once, where the caller leaves the choice: 16 MB
-constexpr int64_t kLeastChunk = 256;    // rows: fewer would spend the time on reading and adding to the weight's gradient
+constexpr int64_t kBlock = 256;  // logits whose exponentials are summed at a time
+constexpr int64_t kChunkLogits =
+    4 << 20;  // logits in memory at once, where the caller leaves the choice: 16 MB
+constexpr int64_t kLeastChunk =
+    256;  // rows: fewer would spend the time on reading and adding to the weight's gradient
 
 constexpr int kLogitSlot = 4, kRowSlot = 5, kIndexSlot = 6;
 
@@ -84,14 +87,16 @@ struct Rows {
 // Lists the rows with a target. False (and a message) when a target is outside the vocabulary.
 template <typename Args>
 bool selectRows(KernelContext* context, const char* kernel, const Args& args, Rows* rows) {
-  rows->index = static_cast<int32_t*>(threadScratch(kIndexSlot, static_cast<size_t>(args.rows) * 2 * sizeof(int32_t)));
+  rows->index =
+      static_cast<int32_t*>(threadScratch(kIndexSlot, static_cast<size_t>(args.rows) * 2 * sizeof(int32_t)));
   rows->values = reinterpret_cast<float*>(rows->index + args.rows);
   const auto* targets = static_cast<const int32_t*>(args.targets);
   for (int64_t r = 0; r < args.rows; ++r) {
     if (targets[r] == args.ignoreIndex) continue;
     if (targets[r] < 0 || targets[r] >= args.vocab) {
-      fail(context, "%s: target %d of row %lld is neither in [0, %lld) nor the ignored index %lld", kernel, targets[r],
-           static_cast<long long>(r), static_cast<long long>(args.vocab), static_cast<long long>(args.ignoreIndex));
+      fail(context, "%s: target %d of row %lld is neither in [0, %lld) nor the ignored index %lld", kernel,
+           targets[r], static_cast<long long>(r), static_cast<long long>(args.vocab),
+           static_cast<long long>(args.ignoreIndex));
       return false;
     }
     rows->index[rows->count++] = static_cast<int32_t>(r);
@@ -106,9 +111,15 @@ template <typename T>
 class Projection {
  public:
   Projection(const void* h, const void* weight, int64_t width, int64_t vocab, const Rows& rows)
-      : h_(static_cast<const T*>(h)), weight_(static_cast<const T*>(weight)), width_(width), vocab_(vocab), rows_(rows) {
-    logits_ = static_cast<float*>(threadScratch(kLogitSlot, static_cast<size_t>(rows.chunk * vocab) * sizeof(float)));
-    gathered_ = static_cast<T*>(threadScratch(kRowSlot, static_cast<size_t>(2 * rows.chunk * width) * sizeof(T)));
+      : h_(static_cast<const T*>(h)),
+        weight_(static_cast<const T*>(weight)),
+        width_(width),
+        vocab_(vocab),
+        rows_(rows) {
+    logits_ = static_cast<float*>(
+        threadScratch(kLogitSlot, static_cast<size_t>(rows.chunk * vocab) * sizeof(float)));
+    gathered_ =
+        static_cast<T*>(threadScratch(kRowSlot, static_cast<size_t>(2 * rows.chunk * width) * sizeof(T)));
   }
 
   // z = h·weightᵀ for the rows begin.. of the list → [count, vocab] f32.
@@ -200,8 +211,10 @@ void clearIgnored(const Args& args, T* dh) {
   }
 }
 
-// Replaces a row of logits z (soft-capped) by its share of dz. `softmax` was taken in place unless there is a soft cap.
-void crossEntropyGradient(const LinearCrossEntropyArgs& args, float scale, Softmax softmax, int64_t target, float* z) {
+// Replaces a row of logits z (soft-capped) by its share of dz. `softmax` was taken in place unless there is a
+// soft cap.
+void crossEntropyGradient(const LinearCrossEntropyArgs& args, float scale, Softmax softmax, int64_t target,
+                          float* z) {
   const float smoothing = static_cast<float>(args.labelSmoothing), cap = static_cast<float>(args.softcap);
   const float byProbability = scale * (1 + 2 * static_cast<float>(args.zLoss) * softmax.lse);
   const float uniform = scale * smoothing / static_cast<float>(args.vocab), hit = scale * (1 - smoothing);
@@ -225,7 +238,8 @@ void crossEntropy(const LinearCrossEntropyArgs& args, const Rows& rows) {
   const bool gradients = args.dweight != nullptr;
   const float smoothing = static_cast<float>(args.labelSmoothing), zLoss = static_cast<float>(args.zLoss);
   const float cap = static_cast<float>(args.softcap);
-  const double divisor = args.normaliser > 0 ? args.normaliser : static_cast<double>(std::max<int64_t>(rows.count, 1));
+  const double divisor =
+      args.normaliser > 0 ? args.normaliser : static_cast<double>(std::max<int64_t>(rows.count, 1));
   const float scale = static_cast<float>(args.factor / divisor);
   float* rowLoss = static_cast<float*>(args.rowLoss);
   if (rowLoss != nullptr) std::fill_n(rowLoss, args.rows, 0.0f);
@@ -233,7 +247,8 @@ void crossEntropy(const LinearCrossEntropyArgs& args, const Rows& rows) {
 
   Projection<T> projection(args.h, args.weight, args.width, args.vocab, rows);
   double total = 0;
-  if (gradients && rows.count == 0) projection.addToWeight(static_cast<float*>(args.dweight), static_cast<float>(args.beta));
+  if (gradients && rows.count == 0)
+    projection.addToWeight(static_cast<float*>(args.dweight), static_cast<float>(args.beta));
   for (int64_t begin = 0; begin < rows.count; begin += rows.chunk) {
     const int64_t count = std::min(rows.chunk, rows.count - begin);
     float* logits = projection.logits(begin, count);
@@ -245,9 +260,11 @@ void crossEntropy(const LinearCrossEntropyArgs& args, const Rows& rows) {
         if (cap != 0) {
           for (int64_t j = 0; j < args.vocab; ++j) z[j] = cap * vtanh(z[j] / cap);
         }
-        const float hit = z[target], mean = smoothing == 0 ? 0 : sumOf(z, args.vocab) / static_cast<float>(args.vocab);
+        const float hit = z[target],
+                    mean = smoothing == 0 ? 0 : sumOf(z, args.vocab) / static_cast<float>(args.vocab);
         const Softmax softmax = cap == 0 ? softmaxOf<true>(z, args.vocab) : softmaxOf<false>(z, args.vocab);
-        losses[i] = softmax.lse - (1 - smoothing) * hit - smoothing * mean + zLoss * softmax.lse * softmax.lse;
+        losses[i] =
+            softmax.lse - (1 - smoothing) * hit - smoothing * mean + zLoss * softmax.lse * softmax.lse;
         if (gradients) crossEntropyGradient(args, scale, softmax, target, z);
       }
     });
@@ -256,7 +273,8 @@ void crossEntropy(const LinearCrossEntropyArgs& args, const Rows& rows) {
       if (rowLoss != nullptr) rowLoss[rows.index[begin + i]] = losses[i];
     }
     if (gradients) {
-      projection.backward(static_cast<T*>(args.dh), static_cast<float*>(args.dweight), begin == 0 ? static_cast<float>(args.beta) : 1.0f);
+      projection.backward(static_cast<T*>(args.dh), static_cast<float*>(args.dweight),
+                          begin == 0 ? static_cast<float>(args.beta) : 1.0f);
     }
   }
   *static_cast<float*>(args.loss) = static_cast<float>(args.factor * total / divisor);
@@ -312,7 +330,8 @@ void logProbsBackward(const TokenLogProbsBackwardArgs& args, const Rows& rows) {
   const float* dentropy = static_cast<const float*>(args.dentropy);
   clearIgnored(args, static_cast<T*>(args.dh));
   Projection<T> projection(args.h, args.weight, args.width, args.vocab, rows);
-  if (rows.count == 0) projection.addToWeight(static_cast<float*>(args.dweight), static_cast<float>(args.beta));
+  if (rows.count == 0)
+    projection.addToWeight(static_cast<float*>(args.dweight), static_cast<float>(args.beta));
   for (int64_t begin = 0; begin < rows.count; begin += rows.chunk) {
     const int64_t count = std::min(rows.chunk, rows.count - begin);
     float* logits = projection.logits(begin, count);
@@ -320,7 +339,8 @@ void logProbsBackward(const TokenLogProbsBackwardArgs& args, const Rows& rows) {
       for (int64_t i = first; i < last; ++i) {
         float* z = logits + i * args.vocab;
         const int64_t row = rows.index[begin + i];
-        const float byLogp = dlogp[row] * coldness, byEntropy = dentropy == nullptr ? 0 : dentropy[row] * coldness;
+        const float byLogp = dlogp[row] * coldness,
+                    byEntropy = dentropy == nullptr ? 0 : dentropy[row] * coldness;
         const float offset = byEntropy == 0 ? 0 : entropy[row];
         for (int64_t j = 0; j < args.vocab; ++j) {
           const float logP = z[j] * coldness - lse[row], p = vexp(logP);
@@ -329,13 +349,15 @@ void logProbsBackward(const TokenLogProbsBackwardArgs& args, const Rows& rows) {
         z[targets[row]] += byLogp;
       }
     });
-    projection.backward(static_cast<T*>(args.dh), static_cast<float*>(args.dweight), begin == 0 ? static_cast<float>(args.beta) : 1.0f);
+    projection.backward(static_cast<T*>(args.dh), static_cast<float*>(args.dweight),
+                        begin == 0 ? static_cast<float>(args.beta) : 1.0f);
   }
 }
 
 // Common entry: checks, selects the rows and runs the body for the dtype.
 template <typename Args, typename F32Body, typename Bf16Body>
-int runLoss(KernelContext* context, const char* kernel, const void* arguments, F32Body f32Body, Bf16Body bf16Body) {
+int runLoss(KernelContext* context, const char* kernel, const void* arguments, F32Body f32Body,
+            Bf16Body bf16Body) {
   const auto& args = *static_cast<const Args*>(arguments);
   if (args.dtype != kF32 && args.dtype != kBF16) {
     return fail(context, "%s: h and weight are %s; expected f32 or bf16", kernel, dtypeName(args.dtype));
@@ -351,15 +373,18 @@ int runLoss(KernelContext* context, const char* kernel, const void* arguments, F
 }
 
 int linearCrossEntropy(KernelContext* context, const void* args) {
-  return runLoss<LinearCrossEntropyArgs>(context, "linearCrossEntropy", args, crossEntropy<float>, crossEntropy<bf16>);
+  return runLoss<LinearCrossEntropyArgs>(context, "linearCrossEntropy", args, crossEntropy<float>,
+                                         crossEntropy<bf16>);
 }
 
 int tokenLogProbsForward(KernelContext* context, const void* args) {
-  return runLoss<TokenLogProbsForwardArgs>(context, "tokenLogProbsForward", args, logProbsForward<float>, logProbsForward<bf16>);
+  return runLoss<TokenLogProbsForwardArgs>(context, "tokenLogProbsForward", args, logProbsForward<float>,
+                                           logProbsForward<bf16>);
 }
 
 int tokenLogProbsBackward(KernelContext* context, const void* args) {
-  return runLoss<TokenLogProbsBackwardArgs>(context, "tokenLogProbsBackward", args, logProbsBackward<float>, logProbsBackward<bf16>);
+  return runLoss<TokenLogProbsBackwardArgs>(context, "tokenLogProbsBackward", args, logProbsBackward<float>,
+                                            logProbsBackward<bf16>);
 }
 
 }  // namespace

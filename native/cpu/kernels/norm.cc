@@ -114,7 +114,7 @@ int rmsBackward(const RmsNormBackwardArgs& args) {
       }
     }
   });
-  if (partial != nullptr) {
+  if (args.dweight != nullptr) {
     combineBlocks(partial, blocks, width, static_cast<float*>(args.dweight), args.accumulate != 0);
   }
   return 0;
@@ -209,10 +209,10 @@ int layerBackward(const LayerNormBackwardArgs& args) {
       }
     }
   });
-  if (weightSums != nullptr) {
+  if (args.dweight != nullptr) {
     combineBlocks(weightSums, blocks, width, static_cast<float*>(args.dweight), args.accumulate != 0);
   }
-  if (biasSums != nullptr) {
+  if (args.dbias != nullptr) {
     combineBlocks(biasSums, blocks, width, static_cast<float*>(args.dbias), args.accumulate != 0);
   }
   return 0;
