@@ -112,24 +112,31 @@ export class DivergenceError extends AnnealError {
   }
 }
 
-/** Edit distance between two short names (Levenshtein), for suggestions. */
+/** Edit distance between two short names (Damerau–Levenshtein: two neighbours swapped count once), for suggestions. */
 function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
-      const substitution = previous[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(row[j - 1] + 1, previous[j] + 1, substitution));
+      const substitution = rows[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(row[j - 1] + 1, rows[i - 1][j] + 1, substitution));
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      if (swapped) row[j] = Math.min(row[j], rows[i - 2][j - 2] + 1);
     }
-    previous = row;
+    rows.push(row);
   }
-  return previous[b.length];
+  return rows[a.length][b.length];
 }
 
 /**
- * The candidate closest to `name`, or undefined when none is near. Names that differ only in case, dashes or underscores always match.
+ * The candidate closest to `name`, or undefined when none is within `limit` edits (default: a third of the name's length, at least 1). Names that
+ * differ only in case, dashes or underscores always match.
  */
-export function suggest(name: string, candidates: Iterable<string>): string | undefined {
+export function suggest(
+  name: string,
+  candidates: Iterable<string>,
+  limit = Math.max(1, Math.floor(name.length / 3)),
+): string | undefined {
   const plain = (s: string) => s.toLowerCase().replace(/[-_\s.]/g, "");
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
@@ -140,7 +147,7 @@ export function suggest(name: string, candidates: Iterable<string>): string | un
       bestDistance = distance;
     }
   }
-  return bestDistance <= Math.max(1, Math.floor(name.length / 3)) ? best : undefined;
+  return bestDistance <= limit ? best : undefined;
 }
 
 /** A sentence ` Did you mean "x"?` for a misspelt name, or an empty string. */

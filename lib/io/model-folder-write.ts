@@ -71,10 +71,25 @@ async function keptFiles(fs: FileSystem, dir: string, written: ReadonlySet<strin
   return kept;
 }
 
+/** Fields of config.json that transformers wants as floating-point numbers: it refuses 1 where it expects 1.0. */
+const FLOAT_FIELDS = [
+  "routed_scaling_factor",
+  "attention_dropout",
+  "initializer_range",
+  "rms_norm_eps",
+  "layer_norm_epsilon",
+];
+
+/** config.json's text. JavaScript knows one kind of number, so whole values of float fields get their point here. */
+function configText(config: Readonly<Record<string, unknown>>): string {
+  const whole = new RegExp(`^( {2}"(?:${FLOAT_FIELDS.join("|")})": -?\\d+)(,?)$`, "gm");
+  return `${JSON.stringify(config, null, 2).replace(whole, "$1.0$2")}\n`;
+}
+
 /** Checks names and contents of the small files and returns them by name. */
 function smallFiles(options: WriteModelFolderOptions): Map<string, string | Uint8Array> {
   const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
-  const files = new Map<string, string | Uint8Array>([["config.json", json(options.config)]]);
+  const files = new Map<string, string | Uint8Array>([["config.json", configText(options.config)]]);
   if (options.generationConfig !== undefined)
     files.set("generation_config.json", json(options.generationConfig));
   for (const [name, contents] of Object.entries(options.tokenizerFiles ?? {})) {

@@ -100,10 +100,8 @@ export class ConfigReader {
   finish(): void {
     for (const name of Object.keys(this.raw)) {
       if (this.known.has(name) || HF_COMMON.has(name)) continue;
-      const near = suggest(
-        name,
-        [...this.known].filter((known) => !(known in this.raw)),
-      );
+      // Two edits: real fields of other models' configurations are further away from ours than typing errors.
+      const near = suggest(name, this.known, 2);
       if (near !== undefined && near.length > 4) {
         throw new ConfigError(`${this.modelType} config: unknown field "${name}". Did you mean "${near}"?`, {
           field: name,

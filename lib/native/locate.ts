@@ -92,6 +92,15 @@ function addonError(tried: AddonAttempt[], cause?: unknown): NativeError {
   );
 }
 
+// How often an OpenMP thread looks for work before it sleeps. libgomp's default spins for milliseconds, which slows everything down many times
+// as soon as another program wants the same cores.
+const SPIN_COUNT = "2000";
+
+/** Tells libgomp, which reads it when it is loaded, how long to spin; a setting of the user's own wins. */
+function limitSpinning(): void {
+  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= SPIN_COUNT;
+}
+
 let loaded: unknown;
 
 /**
@@ -106,6 +115,7 @@ export function loadAddon(options?: LocateOptions): unknown {
   if (path === undefined || source === undefined) {
     throw addonError(tried);
   }
+  limitSpinning();
   try {
     const exported: unknown = createRequire(import.meta.url)(path);
     if (options === undefined) {

@@ -18,7 +18,10 @@ export interface DispatchCost {
 }
 
 /** Time to queue one kernel from JavaScript: a `fill` of nothing, 4,000 calls a round, the queue empty before each round. */
-export async function measureDispatch(rounds = 25, device: DeviceName = defaultDevice()): Promise<DispatchCost> {
+export async function measureDispatch(
+  rounds = 25,
+  device: DeviceName = defaultDevice(),
+): Promise<DispatchCost> {
   const id = deviceId(device);
   const results: number[] = [];
   // Two rounds in advance let the compiler of the JavaScript engine settle.

@@ -16,8 +16,8 @@ export {
 } from "./optimizer.js";
 export {
   parseSchedule,
-  type Schedule,
   SCHEDULES,
+  type Schedule,
   type ScheduleName,
   type ScheduleOptions,
   type WarmupStart,

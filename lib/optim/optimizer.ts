@@ -5,10 +5,11 @@
 
 import { ConfigError, didYouMean } from "../errors.js";
 import { noGrad } from "../tensor/autograd.js";
+import { zerosLike } from "../tensor/ops/create.js";
 import { cast } from "../tensor/ops/elementwise.js";
 import { type ParameterRow, type ParameterTable, parameterTable } from "../tensor/ops/optimizer.js";
 import { keep } from "../tensor/scope.js";
-import { empty, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 
 /** Says which parameters weight decay applies to. */
 export type DecayRule = (name: string, tensor: Tensor) => boolean;
@@ -164,7 +165,12 @@ export abstract class Optimizer<Settings extends CommonSettings = CommonSettings
       for (const member of group.members) {
         const { tensor, decays } = member;
         if (tensor.grad === null) continue;
-        rows.push({ parameter: tensor, gradient: tensor.grad, decays, ...this.stateOf(member, group.settings) });
+        rows.push({
+          parameter: tensor,
+          gradient: tensor.grad,
+          decays,
+          ...this.stateOf(member, group.settings),
+        });
       }
       if (rows.length === 0) continue;
       const table = parameterTable(rows);
@@ -258,9 +264,7 @@ export function masterOf(tensor: Tensor): Tensor | null {
 
 /** Zeros of a parameter's shape. */
 export function zeroMoment(tensor: Tensor, dtype: "f32" | "bf16"): Tensor {
-  const moment = empty(tensor.shape, { dtype, device: tensor.device });
-  moment.write(dtype === "f32" ? new Float32Array(tensor.size) : new Uint16Array(tensor.size));
-  return moment;
+  return zerosLike(tensor, { dtype });
 }
 
 /** Refuses setting names that do not exist. */

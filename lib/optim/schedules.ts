@@ -108,9 +108,17 @@ export function parseSchedule(name: string, options: ScheduleOptions = {}): Sche
   checkNames(`The schedule ${name}`, options, OPTIONS);
   const kind = name as ScheduleName;
   if (kind !== "constant" && options.totalSteps === undefined) {
-    throw new ConfigError(`The schedule ${name} needs totalSteps, the number of steps it spans.`, { schedule: name });
+    throw new ConfigError(`The schedule ${name} needs totalSteps, the number of steps it spans.`, {
+      schedule: name,
+    });
   }
-  const { warmupSteps = 0, warmupStart = "zero", totalSteps = 1, minRatio = 0, decayShape = "linear" } = options;
+  const {
+    warmupSteps = 0,
+    warmupStart = "zero",
+    totalSteps = 1,
+    minRatio = 0,
+    decayShape = "linear",
+  } = options;
   const { decaySteps = Math.floor(totalSteps / 5) } = options;
   count("warmupSteps", warmupSteps, 0);
   count("totalSteps", totalSteps, 1);
@@ -118,7 +126,9 @@ export function parseSchedule(name: string, options: ScheduleOptions = {}): Sche
   oneOf("warmupStart", warmupStart, WARMUP_STARTS);
   oneOf("decayShape", decayShape, DECAY_SHAPES);
   if (!(minRatio >= 0 && minRatio <= 1)) {
-    throw new ConfigError(`minRatio of a schedule must lie from 0 to 1, got ${String(minRatio)}.`, { minRatio });
+    throw new ConfigError(`minRatio of a schedule must lie from 0 to 1, got ${String(minRatio)}.`, {
+      minRatio,
+    });
   }
   if (kind === "wsd" && warmupSteps + decaySteps > totalSteps) {
     throw new ConfigError(

@@ -78,7 +78,9 @@ export function skippedRecords(): number {
 
 /** @internal Whether an operation on these inputs must be recorded. */
 export function needsGrad(...inputs: (Tensor | null | undefined)[]): boolean {
-  return disabled === 0 && inputs.some((input) => input?.requiresGrad === true);
+  if (!inputs.some((input) => input?.requiresGrad === true)) return false;
+  if (disabled > 0) skipped += 1;
+  return disabled === 0;
 }
 
 /**
@@ -93,7 +95,6 @@ export function record(
   saved: Tensor[] = [],
 ): void {
   if (!needsGrad(...inputs)) {
-    if (disabled > 0 && inputs.some((input) => input?.requiresGrad === true)) skipped += 1;
     for (const tensor of saved) tensor.dispose();
     return;
   }

@@ -2,7 +2,7 @@
 
 import { DivergenceError } from "../errors.js";
 import { noGrad } from "../tensor/autograd.js";
-import { cast } from "../tensor/ops/elementwise.js";
+import { cast, mulScalar } from "../tensor/ops/elementwise.js";
 import { gradientNorm, parameterTable } from "../tensor/ops/optimizer.js";
 import { scope } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -10,7 +10,7 @@ import type { Tensor } from "../tensor/tensor.js";
 /** Losses whose median is the measure of a spike. */
 const WINDOW = 64;
 /** Fewer losses than this are no measure. */
-const LEAST = 32;
+const LEAST = 8;
 /** A spike stands at least this many nats above the median, so that small losses may fluctuate by factors. */
 const MARGIN = 1;
 
@@ -51,18 +51,19 @@ export interface Culprit {
   finite: boolean;
 }
 
-/** Norm of each tensor, NaN or infinite where one of its values is. */
-function norms(tensors: readonly Tensor[]): Promise<number[]> {
+function norm(tensor: Tensor, factor: number): Promise<number> {
   return scope(() =>
-    noGrad(() =>
-      Promise.all(
-        tensors.map((tensor) => {
-          const gradient = cast(tensor, "f32");
-          return gradientNorm(parameterTable([{ parameter: gradient, gradient }]), 0).norm.item();
-        }),
-      ),
-    ),
+    noGrad(() => {
+      const gradient = mulScalar(cast(tensor, "f32"), factor);
+      return gradientNorm(parameterTable([{ parameter: gradient, gradient }]), 0).norm.item();
+    }),
   );
+}
+
+/** Index of the first tensor with a value that is not finite, or −1. */
+async function firstBroken(tensors: readonly Tensor[]): Promise<number> {
+  // 0·x is 0 for every finite x, however large; norms themselves may overflow.
+  return (await Promise.all(tensors.map((tensor) => norm(tensor, 0)))).findIndex((zero) => zero !== 0);
 }
 
 /**
@@ -73,15 +74,15 @@ export async function findCulprit(
   parameters: readonly (readonly [string, Tensor])[],
   recompute: () => void,
 ): Promise<Culprit> {
-  const values = await norms(parameters.map(([, tensor]) => tensor));
-  const broken = values.findIndex((norm) => !Number.isFinite(norm));
+  const broken = await firstBroken(parameters.map(([, tensor]) => tensor));
   if (broken >= 0) return { name: parameters[broken][0], what: "parameter", finite: false };
   recompute();
   const withGradient = parameters.filter(([, tensor]) => tensor.grad !== null);
-  const gradients = await norms(withGradient.map(([, tensor]) => tensor.grad as Tensor));
-  const first = gradients.findIndex((norm) => !Number.isFinite(norm));
-  const largest = gradients.indexOf(Math.max(...gradients));
-  return { name: withGradient[first >= 0 ? first : largest][0], what: "gradient", finite: first < 0 };
+  const gradients = withGradient.map(([, tensor]) => tensor.grad as Tensor);
+  const first = await firstBroken(gradients);
+  if (first >= 0) return { name: withGradient[first][0], what: "gradient", finite: false };
+  const norms = await Promise.all(gradients.map((gradient) => norm(gradient, 1)));
+  return { name: withGradient[norms.indexOf(Math.max(...norms))][0], what: "gradient", finite: true };
 }
 
 /** The error that ends a run. */

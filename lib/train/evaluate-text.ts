@@ -5,11 +5,11 @@ import { DataError } from "../errors.js";
 import { requireFittingTokenizer } from "../generate/load.js";
 import { EvaluationMode } from "../generate/mode.js";
 import type { CausalLM } from "../models/causal-lm.js";
-import { segmentsOf } from "../tensor/ops/attention.js";
 import { linearCrossEntropy } from "../tensor/ops/loss.js";
 import { scope } from "../tensor/scope.js";
-import { tensor } from "../tensor/tensor.js";
 import type { Tokenizer } from "../tokenizer/index.js";
+import { inputFromBatch } from "./batch-input.js";
+import type { Evaluation } from "./evaluate.js";
 
 /** Options of `evaluateText`. */
 export interface EvaluateTextOptions {
@@ -20,20 +20,6 @@ export interface EvaluateTextOptions {
   /** Called after every forward pass: tokens predicted so far, and their mean loss. */
   onProgress?: (state: { tokens: number; loss: number }) => void;
   signal?: AbortSignal;
-}
-
-/** How well a model predicts texts. */
-export interface TextEvaluation {
-  /** Mean cross-entropy per predicted token, in nats. */
-  loss: number;
-  /** e^loss. */
-  perplexity: number;
-  /** Cross-entropy in bits per UTF-8 byte of the predicted tokens: comparable between tokenizers. */
-  bitsPerByte: number;
-  /** Predicted tokens. */
-  tokens: number;
-  /** Bytes of text that they stand for. */
-  bytes: number;
 }
 
 /** Input tokens and the token after each. */
@@ -59,27 +45,22 @@ async function* windows(
 
 /** Cross-entropy of every target of some windows in one pass, summed in double precision. */
 async function lossOf(model: CausalLM, mode: EvaluationMode, batch: readonly Window[]): Promise<number> {
-  const lengths = batch.map(({ inputs }) => inputs.length);
-  const total = lengths.reduce((sum, length) => sum + length, 0);
-  const ids = new Int32Array(total);
-  const positions = new Int32Array(total);
-  const targets = new Int32Array(total);
-  let at = 0;
-  for (const window of batch) {
-    ids.set(window.inputs, at);
-    targets.set(window.targets, at);
-    for (let i = 0; i < window.inputs.length; i++) positions[at + i] = i;
-    at += window.inputs.length;
-  }
+  const total = batch.reduce((sum, { inputs }) => sum + inputs.length, 0);
+  const rows = {
+    inputs: new Int32Array(total),
+    targets: new Int32Array(total),
+    cuSeqlens: new Int32Array(batch.length + 1),
+  };
+  batch.forEach(({ inputs, targets }, index) => {
+    const at = rows.cuSeqlens[index];
+    rows.inputs.set(inputs, at);
+    rows.targets.set(targets, at);
+    rows.cuSeqlens[index + 1] = at + inputs.length;
+  });
   const rowLoss = mode.run(() =>
     scope(() => {
-      const hidden = model.hidden({
-        ids: tensor(ids),
-        positions: tensor(positions),
-        length: Math.max(...lengths),
-        segments: segmentsOf(lengths),
-      });
-      return linearCrossEntropy(hidden, model.outputWeight(), tensor(targets)).rowLoss;
+      const { input, targets } = inputFromBatch(rows, total);
+      return linearCrossEntropy(model.hidden(input), model.outputWeight(), targets).rowLoss;
     }),
   );
   try {
@@ -101,7 +82,7 @@ export async function evaluateText(
   tokenizer: Tokenizer,
   texts: AsyncIterable<string> | Iterable<string>,
   options: EvaluateTextOptions = {},
-): Promise<TextEvaluation> {
+): Promise<Evaluation> {
   checkOptions("evaluateText", options, ["sequenceLength", "batchSize", "onProgress", "signal"]);
   requireFittingTokenizer(tokenizer, model);
   const { maxPositions } = model;

@@ -15,7 +15,14 @@ import type { CausalLM } from "../models/causal-lm.js";
 import type { Optimizer } from "../optim/index.js";
 import { scope } from "../tensor/scope.js";
 import type { TrainerEvent } from "./events.js";
-import { arraysOf, describeDifference, differences, readState, restoreArrays, type TrainingState } from "./state.js";
+import {
+  arraysOf,
+  describeDifference,
+  differences,
+  readState,
+  restoreArrays,
+  type TrainingState,
+} from "./state.js";
 
 /** What the trainer's options say about the folder. */
 export interface JournalOptions {
@@ -46,7 +53,8 @@ export class Journal {
     let folder: RunFolder | undefined;
     if (resume !== false) {
       folder = await RunFolder.open(runDir, { fs }).catch((error: unknown) => {
-        const absent = error instanceof ConfigError && ["ENOENT", "ENOTDIR"].includes(String(error.details.errno));
+        const absent =
+          error instanceof ConfigError && ["ENOENT", "ENOTDIR"].includes(String(error.details.errno));
         if (resume === "auto" && absent) return undefined;
         throw error;
       });

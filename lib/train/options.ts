@@ -4,7 +4,7 @@ import { ConfigError, didYouMean } from "../errors.js";
 import type { FileSystem } from "../io/index.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import {
-  Optimizer,
+  type Optimizer,
   type OptimizerConfig,
   parseSchedule,
   type Schedule,
@@ -186,7 +186,14 @@ export function fillOptions(options: TrainerOptions): FilledOptions {
   };
   integer("steps", filled.steps, 0);
   integer("seed", filled.seed, 0);
-  for (const name of ["accumulation", "evalEvery", "sampleEvery", "saveEvery", "keep", "metricsEvery"] as const) {
+  for (const name of [
+    "accumulation",
+    "evalEvery",
+    "sampleEvery",
+    "saveEvery",
+    "keep",
+    "metricsEvery",
+  ] as const) {
     integer(name, filled[name], 1);
   }
   for (const name of ["evalBatches", "validationLength"] as const) {

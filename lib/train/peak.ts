@@ -1,8 +1,8 @@
 /** The rate of floating-point operations that a device reaches at best, against which a training step is measured. */
 
+import { synchronize } from "../native/device.js";
 import type { ComputeDtype } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
-import { synchronize } from "../native/device.js";
 import { matmul } from "../tensor/ops/linear.js";
 import { normal } from "../tensor/ops/random.js";
 import { randomState, setRandomState } from "../tensor/random.js";

@@ -53,7 +53,8 @@ export function identityOf(
   return JSON.parse(JSON.stringify(identity));
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null;
 
 /** A setting that differs. */
 export interface Difference {
@@ -67,7 +68,9 @@ export interface Difference {
 export function differences(saved: unknown, now: unknown, field = ""): Difference[] {
   if (isRecord(saved) && isRecord(now) && Array.isArray(saved) === Array.isArray(now)) {
     const keys = new Set([...Object.keys(saved), ...Object.keys(now)]);
-    return [...keys].flatMap((key) => differences(saved[key], now[key], field === "" ? key : `${field}.${key}`));
+    return [...keys].flatMap((key) =>
+      differences(saved[key], now[key], field === "" ? key : `${field}.${key}`),
+    );
   }
   return Object.is(saved, now) ? [] : [{ field, saved, now }];
 }
@@ -147,7 +150,12 @@ export async function restoreArrays(
  */
 export function readState(checkpoint: LoadedCheckpoint): TrainingState {
   const state = checkpoint.state as Partial<TrainingState> | null;
-  if (state?.format !== 1 || state.step !== checkpoint.step || !isRecord(state.random) || !isRecord(state.identity)) {
+  if (
+    state?.format !== 1 ||
+    state.step !== checkpoint.step ||
+    !isRecord(state.random) ||
+    !isRecord(state.identity)
+  ) {
     throw new CheckpointError(
       `${checkpoint.path} is not a checkpoint of a training run, or one of another version of anneal. Resume with the version that wrote it.`,
       { path: checkpoint.path, format: state?.format },

@@ -49,7 +49,12 @@ export class Stepper {
   constructor(
     private readonly model: CausalLM,
     private readonly optimizer: Optimizer,
-    private readonly options: { sequenceLength: number; accumulation: number; clip: number; random: RandomState },
+    private readonly options: {
+      sequenceLength: number;
+      accumulation: number;
+      clip: number;
+      random: RandomState;
+    },
   ) {
     this.random = options.random;
   }

@@ -1,10 +1,10 @@
 /** The trainer: an async iterator of events that trains a model, evaluates and saves it, and goes on exactly where a run ended. */
 
-import { ConfigError } from "../errors.js";
 import { prefetch } from "../data/index.js";
+import { ConfigError } from "../errors.js";
 import { createOptimizer, Optimizer, type Schedule } from "../optim/index.js";
 import { randomState, setRandomState } from "../tensor/random.js";
-import { findCulprit, divergenceError, LossWatch } from "./divergence.js";
+import { divergenceError, findCulprit, LossWatch } from "./divergence.js";
 import { evaluate } from "./evaluate.js";
 import type { EvalEvent, StepEvent, TrainerEvent, WarningEvent } from "./events.js";
 import { Journal } from "./journal.js";
@@ -181,7 +181,8 @@ export class Trainer {
   }
 
   private *warnings(): Generator<WarningEvent, void, void> {
-    for (const message of this.journal?.warnings.splice(0) ?? []) yield { type: "warning", step: this.step, message };
+    for (const message of this.journal?.warnings.splice(0) ?? [])
+      yield { type: "warning", step: this.step, message };
   }
 
   /** Waits for a queued step, checks and records its numbers. */
@@ -240,7 +241,16 @@ export class Trainer {
     if (best) this.best = { step: this.step, loss };
     this.evaluated = this.step;
     const seconds = (performance.now() - begin) / 1000;
-    const event: EvalEvent = { type: "eval", step: this.step, loss, perplexity, bitsPerByte, tokens, seconds, best };
+    const event: EvalEvent = {
+      type: "eval",
+      step: this.step,
+      loss,
+      perplexity,
+      bitsPerByte,
+      tokens,
+      seconds,
+      best,
+    };
     await this.journal?.record(event);
     yield event;
   }

@@ -1,5 +1,6 @@
-// environment.h — what one JavaScript environment (main thread or worker) owns: its devices, its tensor slots, its argument words and
-// the channel on which finished reads come back. Nothing is shared between environments.
+// environment.h — what one JavaScript environment (main thread or worker) owns: its devices, its tensor
+// slots, its argument words and the channel on which finished reads come back. Nothing is shared between
+// environments.
 #pragma once
 
 #include <napi.h>
@@ -25,10 +26,12 @@ struct Device {
       : name(std::move(deviceName)), backend(table), executor(table, threads) {}
 };
 
-// A read that is under way; lives until its promise is settled on the JavaScript thread.
+// A read that is under way; lives until its promise is settled on the JavaScript thread. Plain handles of the
+// C interface: when a worker thread is terminated nothing may be called on them any more, and nothing may
+// throw.
 struct PendingRead {
-  Napi::Promise::Deferred deferred;
-  Napi::Reference<Napi::Value> target;  // keeps the destination's memory alive
+  napi_deferred deferred;
+  napi_ref target;  // keeps the destination's memory alive; null when there is none
   std::unique_ptr<KernelFailure> failure;
 };
 
@@ -39,11 +42,11 @@ class Environment {
 
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
+  // Begins a read into `target` (or none): its promise, and what the executor hands to finish(). Keeps the
+  // process alive until it is settled.
+  PendingRead* begin(napi_env env, napi_value target, napi_value* promise);
   // Hands a finished read back to the JavaScript thread; called on an executor's thread.
   void finish(PendingRead* read);
-  // Around a pending read: keeps the process alive until it is settled.
-  void addPending(Napi::Env env);
-  void removePending(Napi::Env env);
 
   std::vector<std::unique_ptr<Device>> devices;
   SlotTable slots;
@@ -51,7 +54,9 @@ class Environment {
   Napi::Reference<Napi::Float64Array> wordsArray;
 
  private:
-  Napi::ThreadSafeFunction channel_;
+  static void settle(napi_env env, napi_value, void* environment, void* read);
+
+  napi_threadsafe_function channel_ = nullptr;  // belongs to the JavaScript environment, which frees it
   size_t pending_ = 0;
 };
 

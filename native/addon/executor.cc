@@ -15,7 +15,8 @@ const char* const kNames[] = {
 #undef ANNEAL_NAME
 };
 
-// How often the executor looks for work before it sleeps: some tens of microseconds, longer than the gap between two kernel calls from JavaScript.
+// How often the executor looks for work before it sleeps: some tens of microseconds, longer than the gap
+// between two kernel calls from JavaScript.
 constexpr int kSpins = 4000;
 
 }  // namespace
@@ -24,6 +25,7 @@ Executor::Executor(const Backend* backend, int threads)
     : backend_(backend), threads_(threads), ring_(new Command[kCapacity]), thread_([this] { run(); }) {}
 
 Executor::~Executor() {
+  stopping_.store(true, std::memory_order_relaxed);
   claim().kind = Kind::kStop;
   publish();
   thread_.join();
@@ -87,8 +89,9 @@ void Executor::setThreads(int threads) {
 }
 
 void Executor::runKernel(const Command& command) {
-  // After a failure the data of later kernels is worthless; they are passed over until somebody reads and is told.
-  if (failure_) return;
+  // After a failure the data of later kernels is worthless; they are passed over until somebody reads and is
+  // told.
+  if (failure_ || stopping_.load(std::memory_order_relaxed)) return;
   KernelContext context;
   int status = 0;
   try {
@@ -96,7 +99,8 @@ void Executor::runKernel(const Command& command) {
   } catch (const std::exception& error) {
     status = fail(&context, "%s", error.what());
   }
-  if (status != 0) failure_ = std::make_unique<KernelFailure>(KernelFailure{kNames[command.kernel], context.error});
+  if (status != 0)
+    failure_ = std::make_unique<KernelFailure>(KernelFailure{kNames[command.kernel], context.error});
 }
 
 void Executor::run() {

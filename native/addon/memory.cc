@@ -66,16 +66,17 @@ Napi::Value allocate(const Napi::CallbackInfo& info) {
   }
   if (data == nullptr) {
     const MemoryStatistics& memory = device.pool.statistics();
-    throwCoded(info.Env(), "ERR_OUT_OF_MEMORY",
-               "out of memory on " + device.name + ": " + std::to_string(bytes) + " bytes were asked for, " +
-                   std::to_string(memory.live) + " bytes are in use by " + std::to_string(memory.buffers) +
-                   " buffers, the limit is " +
-                   (device.pool.limit() == 0 ? std::string("the system's") : std::to_string(device.pool.limit())) +
-                   "; use a smaller batch, a shorter sequence or activation checkpointing");
+    throwCoded(
+        info.Env(), "ERR_OUT_OF_MEMORY",
+        "out of memory on " + device.name + ": " + std::to_string(bytes) + " bytes were asked for, " +
+            std::to_string(memory.live) + " bytes are in use by " + std::to_string(memory.buffers) +
+            " buffers, the limit is " +
+            (device.pool.limit() == 0 ? std::string("the system's") : std::to_string(device.pool.limit())) +
+            "; use a smaller batch, a shorter sequence or activation checkpointing");
   }
   Buffer* buffer = new Buffer{data, bytes, 0, info[0].As<Napi::Number>().Uint32Value()};
-  return Napi::Number::New(info.Env(),
-                           static_cast<double>(environment.slots.add(buffer, static_cast<char*>(data), bytes)));
+  return Napi::Number::New(
+      info.Env(), static_cast<double>(environment.slots.add(buffer, static_cast<char*>(data), bytes)));
 }
 
 // (handle, byteOffset, bytes) → handle of a view that shares the memory
@@ -83,8 +84,9 @@ Napi::Value view(const Napi::CallbackInfo& info) {
   const Slot slot = slotArgument(info, 0);
   const size_t offset = sizeArgument(info, 1), bytes = sizeArgument(info, 2);
   checkRange(info.Env(), slot, offset, bytes);
-  return Napi::Number::New(info.Env(), static_cast<double>(Environment::of(info.Env()).slots.add(
-                                           slot.buffer, slot.data + offset, bytes)));
+  return Napi::Number::New(
+      info.Env(),
+      static_cast<double>(Environment::of(info.Env()).slots.add(slot.buffer, slot.data + offset, bytes)));
 }
 
 // (handle) → whether the handle was live; freeing twice is harmless
@@ -110,7 +112,9 @@ void write(const Napi::CallbackInfo& info) {
   void* staging = std::malloc(source.bytes);
   if (staging == nullptr) throwCoded(info.Env(), "ERR_OUT_OF_MEMORY", "out of host memory for an upload");
   std::memcpy(staging, source.data, source.bytes);
-  Environment::of(info.Env()).devices[slot.buffer->device]->executor.copyIn(slot.data + offset, staging, source.bytes);
+  Environment::of(info.Env())
+      .devices[slot.buffer->device]
+      ->executor.copyIn(slot.data + offset, staging, source.bytes);
 }
 
 // (handle, byteOffset, typedArray) → promise, settled when the array holds the data
@@ -120,16 +124,15 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   const size_t offset = sizeArgument(info, 1);
   checkRange(info.Env(), slot, offset, target.bytes);
   Environment& environment = Environment::of(info.Env());
-  auto* pending = new PendingRead{Napi::Promise::Deferred::New(info.Env()), Napi::Persistent(info[2]), nullptr};
-  const Napi::Promise promise = pending->deferred.Promise();
-  environment.addPending(info.Env());
+  napi_value promise = nullptr;
+  PendingRead* pending = environment.begin(info.Env(), info[2], &promise);
   environment.devices[slot.buffer->device]->executor.copyOut(
       target.data, slot.data + offset, target.bytes,
       [&environment, pending](std::unique_ptr<KernelFailure> failure) {
         pending->failure = std::move(failure);
         environment.finish(pending);
       });
-  return promise;
+  return Napi::Value(info.Env(), promise);
 }
 
 // (handle, byteOffset, typedArray): blocks the JavaScript thread until the array holds the data
@@ -141,8 +144,9 @@ void readSync(const Napi::CallbackInfo& info) {
   std::promise<std::unique_ptr<KernelFailure>> done;
   Environment::of(info.Env())
       .devices[slot.buffer->device]
-      ->executor.copyOut(target.data, slot.data + offset, target.bytes,
-                         [&done](std::unique_ptr<KernelFailure> failure) { done.set_value(std::move(failure)); });
+      ->executor.copyOut(
+          target.data, slot.data + offset, target.bytes,
+          [&done](std::unique_ptr<KernelFailure> failure) { done.set_value(std::move(failure)); });
   if (const auto failure = done.get_future().get()) {
     throwCoded(info.Env(), "ERR_KERNEL", "kernel " + failure->kernel + " failed: " + failure->message);
   }
@@ -152,18 +156,18 @@ void readSync(const Napi::CallbackInfo& info) {
 Napi::Value synchronize(const Napi::CallbackInfo& info) {
   Device& device = deviceArgument(info, 0);
   Environment& environment = Environment::of(info.Env());
-  auto* pending = new PendingRead{Napi::Promise::Deferred::New(info.Env()), {}, nullptr};
-  const Napi::Promise promise = pending->deferred.Promise();
-  environment.addPending(info.Env());
-  device.executor.copyOut(nullptr, nullptr, 0, [&environment, pending](std::unique_ptr<KernelFailure> failure) {
-    pending->failure = std::move(failure);
-    environment.finish(pending);
-  });
-  return promise;
+  napi_value promise = nullptr;
+  PendingRead* pending = environment.begin(info.Env(), nullptr, &promise);
+  device.executor.copyOut(nullptr, nullptr, 0,
+                          [&environment, pending](std::unique_ptr<KernelFailure> failure) {
+                            pending->failure = std::move(failure);
+                            environment.finish(pending);
+                          });
+  return Napi::Value(info.Env(), promise);
 }
 
-// (handle, Float64Array words, string kinds): writes 8-byte words, those of kind 't' being handles whose addresses are written.
-// The kinds repeat over the words. Used for the optimizers' tables of pointers.
+// (handle, Float64Array words, string kinds): writes 8-byte words, those of kind 't' being handles whose
+// addresses are written. The kinds repeat over the words. Used for the optimizers' tables of pointers.
 void writePointers(const Napi::CallbackInfo& info) {
   const Slot slot = slotArgument(info, 0);
   const Napi::Float64Array source = info[1].As<Napi::Float64Array>();
@@ -207,7 +211,9 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
 void resetPeak(const Napi::CallbackInfo& info) { deviceArgument(info, 0).pool.resetPeak(); }
 
 // (device, bytes): 0 removes the limit
-void setMemoryLimit(const Napi::CallbackInfo& info) { deviceArgument(info, 0).pool.setLimit(sizeArgument(info, 1)); }
+void setMemoryLimit(const Napi::CallbackInfo& info) {
+  deviceArgument(info, 0).pool.setLimit(sizeArgument(info, 1));
+}
 
 // (device): gives unused memory back to the system
 void trim(const Napi::CallbackInfo& info) {

@@ -1,4 +1,5 @@
-// activations.h — SiLU and GELU with their derivatives in f32, for elementwise and gated kernels. Written so that a loop over them vectorizes.
+// activations.h — SiLU and GELU with their derivatives in f32, for elementwise and gated kernels. Written so
+// that a loop over them vectorizes.
 #pragma once
 
 #include "cpu/vec_math.h"
@@ -12,7 +13,8 @@ struct ValueAndSlope {
 
 struct Silu {
   ANNEAL_INLINE static float value(float x) { return x / (1.0f + vexp(-x)); }
-  // With s = sigmoid(x): s·(1 + x·(1 − s)); both s and 1 − s come from e^(−|x|), so that neither overflows nor cancels.
+  // With s = sigmoid(x): s·(1 + x·(1 − s)); both s and 1 − s come from e^(−|x|), so that neither overflows
+  // nor cancels.
   ANNEAL_INLINE static ValueAndSlope both(float x) {
     const float e = vexp(x < 0.0f ? x : -x);
     const float big = 1.0f / (1.0f + e), small = e * big;
@@ -34,7 +36,8 @@ struct Gelu {
   }
 };
 
-// ½x(1 + tanh u) = x·sigmoid(2u) with u = √(2/π)(x + 0.044715x³); beyond |x| = 12 it is x or 0 in f32, and the cube may not overflow.
+// ½x(1 + tanh u) = x·sigmoid(2u) with u = √(2/π)(x + 0.044715x³); beyond |x| = 12 it is x or 0 in f32, and
+// the cube may not overflow.
 struct GeluTanh {
   static constexpr float kTwoRoot = 1.59576912f, kCubic = 0.044715f;
   ANNEAL_INLINE static float clamped(float x) { return x < -12.0f ? -12.0f : (x > 12.0f ? 12.0f : x); }

@@ -10,11 +10,14 @@
 
 #include "cpu/attention_plan.h"
 #include "cpu/lanes.h"
+#include "cpu/tile.h"
 #include "cpu/vec_math.h"
 
 ANNEAL_CPU_NAMESPACE_BEGIN
 
-constexpr int64_t kFewRows = 4;
+// Up to half a vector of queries; with more, the query block wins (measured with 4, 8 and 16 heads of MLA,
+// AVX-512, November 2026).
+constexpr int64_t kFewRows = kLanes / 2;
 
 // Pointers are to the first key of the segment and to f32 scratch.
 template <typename T>
@@ -31,12 +34,13 @@ struct RowsJob {
   float cap;
 };
 
-// Asks for a row that is used some rows later: caches hold rows far apart, which the processor does not foresee.
-constexpr int64_t kRowsAhead = 32;
+// Asks for a row that is used some rows later: caches hold rows far apart, which the processor does not
+// foresee.
+constexpr int64_t kRowsAhead = 8;
 template <typename T>
 [[gnu::always_inline]] inline void prefetchRow(const T* row, int64_t width) {
   constexpr int64_t kLine = 64 / sizeof(T);
-  if(0) for (int64_t c = 0; c < width; c += kLine) __builtin_prefetch(row + c);
+  for (int64_t c = 0; c < width; c += kLine) __builtin_prefetch(row + c);
 }
 
 // partial[r] += lanes of key·query over `width` channels, for all rows.
@@ -46,12 +50,12 @@ template <int kRows, typename T>
   int64_t c = 0;
   for (; c + kLanes <= width; c += kLanes) {
     const Vec k = load(key + c);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) partial[r] += k * load(queries + r * queryRow + c);
   }
   if (c < width) {
     const Vec k = loadPart(key + c, width - c);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) partial[r] += k * load(queries + r * queryRow + c);
   }
 }
@@ -62,7 +66,7 @@ template <int kRows, int kVectors, typename T>
 inline void addValues(const T* values, int64_t stride, const float* p, int64_t keys, float* o, int64_t oRow,
                       int64_t part) {
   Vec sum[kRows][kVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) sum[r][v] = load(o + r * oRow + v * kLanes);
@@ -76,14 +80,14 @@ inline void addValues(const T* values, int64_t stride, const float* p, int64_t k
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) row[v] = load(values + v * kLanes);
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const Vec weight = broadcast(p[r * kKeyBlock + j]);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[r][v] += weight * row[v];
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) store(o + r * oRow + v * kLanes, sum[r][v]);
@@ -148,9 +152,11 @@ void attendRows(const RowsJob<T>& job, const Mask& mask) {
     }
     const T* values = job.values + begin * job.valueStride;
     int64_t v = 0;
-    for (; v + 4 <= whole; v += 4) {
-      addValues<kRows, 4>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes, oRow,
-                          0);
+    // Sums of as many vectors side by side as half the registers hold.
+    constexpr int kWide = std::clamp(kTileRows * kTileVectors / kRows * 2 / 3, 1, 4);
+    for (; v + kWide <= whole; v += kWide) {
+      addValues<kRows, kWide>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes,
+                              oRow, 0);
     }
     for (; v < whole; ++v) {
       addValues<kRows, 1>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes, oRow,

@@ -1,4 +1,5 @@
-// bf16.h — bfloat16 storage and its conversions. Header for every instruction set: everything here is inlined into its caller.
+// bf16.h — bfloat16 storage and its conversions. Header for every instruction set: everything here is inlined
+// into its caller.
 #pragma once
 
 #include <bit>
@@ -15,7 +16,8 @@ struct bf16 {
 ANNEAL_INLINE float toFloat(bf16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
 ANNEAL_INLINE float toFloat(float x) { return x; }
 
-// Rounds to nearest even; NaN stays NaN (quiet). The choice is made on 32-bit lanes, so that one narrowing store follows.
+// Rounds to nearest even; NaN stays NaN (quiet). The choice is made on 32-bit lanes, so that one narrowing
+// store follows.
 ANNEAL_INLINE bf16 roundToBf16(float x) {
   const uint32_t u = std::bit_cast<uint32_t>(x);
   const uint32_t rounded = u + 0x7FFFu + ((u >> 16) & 1u);

@@ -1,4 +1,5 @@
-// elements.h — loops over elements: how a range is cut for threads, and sums in a fixed order that vectorizes.
+// elements.h — loops over elements: how a range is cut for threads, and sums in a fixed order that
+// vectorizes.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +9,13 @@
 
 ANNEAL_CPU_NAMESPACE_BEGIN
 
-// Threads get ranges that start at multiples of this, so that each element is computed by the same instructions (body
-// or remainder of a vectorized loop) for any number of threads, and no two threads write one cache line.
+// Threads get ranges that start at multiples of this, so that each element is computed by the same
+// instructions (body or remainder of a vectorized loop) for any number of threads, and no two threads write
+// one cache line.
 constexpr int64_t kElementBlock = 64;
 
-// Calls body(begin, end) on ranges that cover [0, n) and start at multiples of kElementBlock; cost: operations an element.
+// Calls body(begin, end) on ranges that cover [0, n) and start at multiples of kElementBlock; cost:
+// operations an element.
 template <typename Body>
 inline void parallelElements(int64_t n, int64_t cost, const Body& body) {
   const int64_t blocks = (n + kElementBlock - 1) / kElementBlock;
@@ -33,8 +36,8 @@ ANNEAL_INLINE Number foldLanes(Number* lanes, const Combine& combine) {
   return lanes[0];
 }
 
-// combine over value(0) … value(n − 1) in 64 lanes: lane l takes the values l, l + 64, …, then the lanes are folded. The
-// order depends on n alone. `identity` must leave every value as it is.
+// combine over value(0) … value(n − 1) in 64 lanes: lane l takes the values l, l + 64, …, then the lanes are
+// folded. The order depends on n alone. `identity` must leave every value as it is.
 template <typename Number, typename Value, typename Combine>
 ANNEAL_INLINE Number laneFold(int64_t n, Number identity, const Value& value, const Combine& combine) {
   Number lanes[kPartials];

@@ -38,9 +38,11 @@ typedef uint16_t VecHalf __attribute__((vector_size(2 * kLanes)));
   return x;
 }
 [[gnu::always_inline]] inline Vec load(const bf16* p) {
-  // GCC compiles the generic conversion to half-width pieces; the unmasked intrinsics warn of their own undefined operand.
+  // GCC compiles the generic conversion to half-width pieces; the unmasked intrinsics warn of their own
+  // undefined operand.
 #if defined(__AVX512F__)
-  const __m512i wide = _mm512_maskz_cvtepu16_epi32(0xFFFF, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  const __m512i wide =
+      _mm512_maskz_cvtepu16_epi32(0xFFFF, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   return reinterpret_cast<Vec>(reinterpret_cast<VecBits>(wide) << 16);
 #elif defined(__AVX2__)
   const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -57,7 +59,8 @@ typedef uint16_t VecHalf __attribute__((vector_size(2 * kLanes)));
   const VecBits rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
   const VecBits bits = (u & 0x7FFFFFFFu) > 0x7F800000u ? ((u >> 16) | 0x40u) : rounded;
 #if defined(__AVX512F__)
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_maskz_cvtepi32_epi16(0xFFFF, reinterpret_cast<__m512i>(bits)));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm512_maskz_cvtepi32_epi16(0xFFFF, reinterpret_cast<__m512i>(bits)));
 #else
   const VecHalf half = __builtin_convertvector(bits, VecHalf);
   std::memcpy(p, &half, sizeof(half));

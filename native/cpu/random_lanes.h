@@ -24,11 +24,13 @@ constexpr int64_t kWideLanes = 2;
 #endif
 typedef uint64_t Wide __attribute__((vector_size(8 * kWideLanes)));
 
-// The 64-bit products of the low halves; high halves are ignored. By intrinsic, because no loop makes compilers use this instruction.
+// The 64-bit products of the low halves; high halves are ignored. By intrinsic, because no loop makes
+// compilers use this instruction.
 ANNEAL_INLINE Wide multiplyLow(Wide a, Wide b) {
 #if defined(__AVX512F__)
   // The masked form, because GCC 12 warns about its own header in the plain one.
-  return reinterpret_cast<Wide>(_mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  return reinterpret_cast<Wide>(
+      _mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 #elif defined(__AVX2__)
   return reinterpret_cast<Wide>(_mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
 #else
@@ -37,11 +39,13 @@ ANNEAL_INLINE Wide multiplyLow(Wide a, Wide b) {
 }
 
 // word[i] is word i mod 4 of block first + i/4, for the 64 words of 16 blocks; `first` is a multiple of 16.
-[[gnu::noinline]] inline void philoxWords(uint64_t seed, uint64_t first, uint64_t offset, uint32_t word[kRandomWords]) {
+[[gnu::noinline]] inline void philoxWords(uint64_t seed, uint64_t first, uint64_t offset,
+                                          uint32_t word[kRandomWords]) {
   constexpr int64_t kGroups = kRandomBlocks / kWideLanes;
   Wide c0[kGroups] = {}, c1[kGroups], c2[kGroups], c3[kGroups];
   for (int64_t g = 0; g < kGroups; ++g) {
-    for (int64_t lane = 0; lane < kWideLanes; ++lane) c0[g][lane] = first + static_cast<uint64_t>(g * kWideLanes + lane);
+    for (int64_t lane = 0; lane < kWideLanes; ++lane)
+      c0[g][lane] = first + static_cast<uint64_t>(g * kWideLanes + lane);
     c1[g] = Wide{} + (first >> 32);
     c2[g] = Wide{} + offset;
     c3[g] = Wide{} + (offset >> 32);

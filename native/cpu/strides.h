@@ -1,5 +1,5 @@
-// strides.h — walks broadcast tensors row by row: dimensions that lie one after the other in every operand are joined, so that most calls become
-// one long row, or rows against a row.
+// strides.h — walks broadcast tensors row by row: dimensions that lie one after the other in every operand
+// are joined, so that most calls become one long row, or rows against a row.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +41,8 @@ struct Loops {
 // A long row is cut into pieces of this many elements, which are shared between threads.
 constexpr int64_t kRowPiece = 4096;
 
-// Calls body(offsets of the operands, offset of the output, length) for every row, or piece of a long row, in parallel.
-// cost: elementary operations per element.
+// Calls body(offsets of the operands, offset of the output, length) for every row, or piece of a long row, in
+// parallel. cost: elementary operations per element.
 template <int kOperands, typename Body>
 inline void forEachRow(const Loops<kOperands>& loops, int64_t cost, const Body& body) {
   const int64_t inner = loops.inner();

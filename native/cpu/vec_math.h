@@ -1,7 +1,7 @@
-// vec_math.h — exp, log, tanh, erf and their kin in f32 without branches or calls, so that loops over them vectorize.
-// The errors stated here are against double precision over the whole range, with fused multiply-add or without.
-// exp and log use the reduction and polynomials published with Cephes (Moshier); the polynomials of the normal
-// distribution and of erf are least-maximum fits of our own.
+// vec_math.h — exp, log, tanh, erf and their kin in f32 without branches or calls, so that loops over them
+// vectorize. The errors stated here are against double precision over the whole range, with fused
+// multiply-add or without. exp and log use the reduction and polynomials published with Cephes (Moshier); the
+// polynomials of the normal distribution and of erf are least-maximum fits of our own.
 #pragma once
 
 #include <bit>
@@ -43,7 +43,8 @@ ANNEAL_INLINE float vexp(float x) {
   return x != x ? x : y;
 }
 
-// ln x within 2 ulp; 0 gives −inf, negative numbers NaN, +inf +inf. Subnormal arguments count as the smallest normal.
+// ln x within 2 ulp; 0 gives −inf, negative numbers NaN, +inf +inf. Subnormal arguments count as the smallest
+// normal.
 ANNEAL_INLINE float vlog(float x) {
   const float normal = x < 1.17549435e-38f ? 1.17549435e-38f : x;
   const uint32_t u = std::bit_cast<uint32_t>(normal);
@@ -108,8 +109,8 @@ ANNEAL_INLINE float vtanh(float x) {
   return x != x ? x : y;
 }
 
-// The upper tail 1 − Φ(a) of the normal distribution for a >= 0, given gauss = e^(−a²/2): gauss·t·P(t), t = 1/(1 + 0.35a).
-// Relative error below 1e-6 up to a = 6 (it is that of gauss); 0 beyond a = 13.2.
+// The upper tail 1 − Φ(a) of the normal distribution for a >= 0, given gauss = e^(−a²/2): gauss·t·P(t), t =
+// 1/(1 + 0.35a). Relative error below 1e-6 up to a = 6 (it is that of gauss); 0 beyond a = 13.2.
 ANNEAL_INLINE float vnormalTail(float a, float gauss) {
   const float t = 1.0f / (1.0f + 0.35f * a);
   float p = -2.915787240e-2f;
@@ -145,8 +146,8 @@ ANNEAL_INLINE float verf(float x) {
   return x != x ? x : y;
 }
 
-// Φ(x), the normal distribution function, and gauss = e^(−x²/2), which its derivative needs. Within 2 ulp above −1.2;
-// below, the relative error grows to 1e-6 at −6 (and the value falls to 1e-9).
+// Φ(x), the normal distribution function, and gauss = e^(−x²/2), which its derivative needs. Within 2 ulp
+// above −1.2; below, the relative error grows to 1e-6 at −6 (and the value falls to 1e-9).
 ANNEAL_INLINE float vnormalCdf(float x, float& gauss) {
   const float a = x < 0.0f ? -x : x;
   gauss = vexp(-0.5f * x * x);

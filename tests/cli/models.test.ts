@@ -177,7 +177,7 @@ describe("models that are not there or broken", () => {
     const withConfig = (name: string, json: string) =>
       evaluate(spoiled(name, (copy) => writeFileSync(join(copy, "config.json"), json)));
     expect(await withConfig("json", "{ oops")).toMatchObject({ status: 1, code: "ERR_FORMAT" });
-    const type = await withConfig("type", config.replace("deepseek_v3", "deepseek_v4"));
+    const type = await withConfig("type", config.replace("deepseek_v3", "deepseekv3"));
     expect(type).toMatchObject({ status: 1, code: "ERR_CONFIG" });
     expect(type.message).toContain('Did you mean "deepseek_v3"?');
     const field = await withConfig("field", config.replace("n_routed_experts", "n_routed_expert"));

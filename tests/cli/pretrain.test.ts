@@ -83,10 +83,10 @@ describe("anneal pretrain", () => {
 
   it("Ctrl-C saves, says how to go on, and the resumed run ends as if nothing had happened", async () => {
     const straight = join(root, "straight");
-    await anneal([...short(straight), "--steps", "300"]);
+    await anneal([...short(straight), "--steps", "120"]);
     const run = join(root, "interrupted");
     const metricsPath = join(run, "metrics.jsonl");
-    const { status, stdout, stderr } = await anneal([...short(run), "--steps", "300"], (child) => {
+    const { status, stdout, stderr } = await anneal([...short(run), "--steps", "120"], (child) => {
       const timer = setInterval(() => {
         if (!existsSync(metricsPath) || readFileSync(metricsPath, "utf8").split("\n").length < 4) return;
         clearInterval(timer);
@@ -99,7 +99,7 @@ describe("anneal pretrain", () => {
     expect(stdout).toContain(`npx anneal pretrain --out ${run} --resume`);
     const resumed = await anneal(["pretrain", "--out", run, "--resume", "--json"]);
     expect(resumed.status).toBe(0);
-    expect(JSON.parse(resumed.stdout)).toMatchObject({ reason: "finished", step: 300 });
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ reason: "finished", step: 120 });
     const weights = (folder: string) => readFileSync(join(folder, "model", "model.safetensors"));
     expect(weights(run).equals(weights(straight))).toBe(true);
   });
@@ -122,7 +122,10 @@ describe("anneal pretrain", () => {
     const tokenizer = await failure([...withData, "--model", config, "--tokenizer", join(root, "t.json")]);
     expect(tokenizer).toMatchObject({ status: 1, code: "ERR_TOKENIZER" });
     const field = join(root, "field.json");
-    writeFileSync(field, JSON.stringify({ ...SMALL_DEEPSEEK, moe_intermediate_sise: 16 }));
+    writeFileSync(
+      field,
+      JSON.stringify(SMALL_DEEPSEEK).replace("moe_intermediate_size", "moe_intermediate_sise"),
+    );
     const misspelt = await failure([...withData, "--model", field]);
     expect(misspelt).toMatchObject({ status: 1, code: "ERR_CONFIG" });
     expect(misspelt.message).toContain("moe_intermediate_size");

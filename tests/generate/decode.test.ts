@@ -13,9 +13,9 @@ import { TINY } from "../models/tiny.js";
 import { rng } from "../reference/array.js";
 
 /** Weights of deviation 0.2 instead of 0.02, so that logits are O(1) and greedy choices are not ties. */
-function lively(config: RawConfig): CausalLM {
+function lively(config: RawConfig, dtype: "f32" | "bf16" = "f32"): CausalLM {
   manualSeed(11);
-  return createModel({ ...config, initializer_range: 0.2 });
+  return createModel({ ...config, initializer_range: 0.2 }, { dtype });
 }
 
 /** Logits [T, V] of one whole sequence, without a cache. */
@@ -134,6 +134,24 @@ describe.each(Object.entries(TINY))("%s", (_, config) => {
       });
       expect(batch[s].finishReason).toBe("length");
     }
+  });
+
+  it("bf16: decoding on the cache errs at most twice as much as full passes in bf16 do", async () => {
+    using model = lively(config, "bf16");
+    using exact = lively(config);
+    const batch = await generateBatch(model, PROMPTS, { temperature: 1, seed: 2, maxTokens: 16 });
+    let cached = 0;
+    let full = 0;
+    for (const [s, prompt] of PROMPTS.entries()) {
+      const ids = [...batch[s].ids];
+      ids.forEach((id, i) => {
+        const before = [...prompt, ...ids.slice(0, i)];
+        const want = logProbOf(lastLogits(exact, before), id);
+        cached += (batch[s].logProbs[i] - want) ** 2;
+        full += (logProbOf(lastLogits(model, before), id) - want) ** 2;
+      });
+    }
+    expect(Math.sqrt(cached)).toBeLessThan(2 * Math.sqrt(full));
   });
 
   it("a sequence draws what it would draw alone with seed + its index", async () => {

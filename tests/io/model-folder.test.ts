@@ -59,6 +59,18 @@ describe("writeModelFolder", () => {
     expect(await readdir(join(dir, ".."))).toEqual(["model"]);
   });
 
+  it("writes whole values of floating-point fields with a point, which transformers insists on", async () => {
+    const dir = join(await temporaryFolder(), "model");
+    const fields = { hidden_size: 4, routed_scaling_factor: 1, rms_norm_eps: 1e-6, attention_dropout: 0 };
+    await write(dir, 1, { config: { ...fields, nested: { initializer_range: 1 }, version: 1 } });
+    const text = await readFile(join(dir, "config.json"), "utf8");
+    expect(text).toContain('"routed_scaling_factor": 1.0,');
+    expect(text).toContain('"attention_dropout": 0.0,');
+    expect(text).toContain('"hidden_size": 4,');
+    expect(text).toContain('"rms_norm_eps": 0.000001,');
+    expect(JSON.parse(text)).toMatchObject(fields);
+  });
+
   it("carries over other files of the old model folder", async () => {
     const dir = await model();
     await writeFile(join(dir, "README.md"), "mine");

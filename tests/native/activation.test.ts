@@ -1,18 +1,37 @@
 /** Gated activations, forward and backward, from separate tensors and from the halves of one. */
 import { describe, expect, it } from "vitest";
 import { DTYPE_BYTES } from "../../lib/native/dtype.js";
-import { rng } from "../reference/array.js";
 import { type GateName, gatedUnit, gatedUnitBackward, joinGateUp } from "../reference/activation.js";
-import { call, download, expectClose, FLOATS, poisoned, repeatable, rounded, TOLERANCE, upload } from "./harness.js";
+import { rng } from "../reference/array.js";
+import {
+  call,
+  download,
+  expectClose,
+  FLOATS,
+  poisoned,
+  repeatable,
+  rounded,
+  TOLERANCE,
+  upload,
+} from "./harness.js";
 
 /** Codes of UnaryOp. */
 const ACTS: Record<GateName, number> = { silu: 8, gelu: 9, geluTanh: 10 };
-const SHAPES = [[0, 3], [1, 1], [4, 0], [3, 17], [33, 64], [50, 513]] as const;
+const SHAPES = [
+  [0, 3],
+  [1, 1],
+  [4, 0],
+  [3, 17],
+  [33, 64],
+  [50, 513],
+] as const;
 
 describe.each(FLOATS)("gated %s", (dtype) => {
   it.each(SHAPES)("[%i, %i]", (rows, width) => {
     const random = rng(rows + width);
-    const [gate, up, dy] = [3, 1, 1].map((deviation) => rounded(random.normals(rows * width, deviation), dtype));
+    const [gate, up, dy] = [3, 1, 1].map((deviation) =>
+      rounded(random.normals(rows * width, deviation), dtype),
+    );
     const [g, u, d] = [gate, up, dy].map((values) => upload(values, dtype));
     for (const [name, act] of Object.entries(ACTS) as [GateName, number][]) {
       const [y] = repeatable(() => {

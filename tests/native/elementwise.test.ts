@@ -1,8 +1,20 @@
 /** fill, cast, axpy, where and the broadcasting binary kernels against the oracle. */
 import { describe, expect, it } from "vitest";
-import { type BinaryName, binary as binaryOracle, where as whereOracle } from "../reference/elementwise.js";
 import { rng, sizeOf } from "../reference/array.js";
-import { call, download, errorOf, expectClose, FLOATS, poisoned, repeatable, rounded, six, TOLERANCE, upload } from "./harness.js";
+import { type BinaryName, binary as binaryOracle, where as whereOracle } from "../reference/elementwise.js";
+import {
+  call,
+  download,
+  errorOf,
+  expectClose,
+  FLOATS,
+  poisoned,
+  repeatable,
+  rounded,
+  six,
+  TOLERANCE,
+  upload,
+} from "./harness.js";
 
 const SIZES = [0, 1, 7, 16, 63, 64, 65, 1000, 70001];
 
@@ -19,7 +31,21 @@ function broadcastStrides(shape: readonly number[], out: readonly number[]): num
 }
 
 const BINARY: readonly BinaryName[] = [
-  "add", "sub", "mul", "div", "pow", "min", "max", "eq", "ne", "lt", "le", "gt", "ge", "logicalAnd", "logicalOr",
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "pow",
+  "min",
+  "max",
+  "eq",
+  "ne",
+  "lt",
+  "le",
+  "gt",
+  "ge",
+  "logicalAnd",
+  "logicalOr",
 ];
 const codeOf = (name: BinaryName): number => BINARY.indexOf(name);
 const isComparison = (name: BinaryName): boolean => codeOf(name) >= codeOf("eq");
@@ -28,25 +54,62 @@ const isComparison = (name: BinaryName): boolean => codeOf(name) >= codeOf("eq")
 const SHAPES: readonly [readonly number[], readonly number[]][] = [
   [[1], [1]],
   [[0], [1]],
-  [[3, 0], [3, 1]],
+  [
+    [3, 0],
+    [3, 1],
+  ],
   [[17], [17]],
   [[4099], [1]],
   [[1], [513]],
   [[33, 65], [65]],
-  [[33, 65], [33, 1]],
-  [[1, 65], [33, 1]],
-  [[5, 1, 7, 3], [2, 1, 3]],
-  [[2, 3, 4, 5, 2, 3], [4, 1, 2, 1]],
-  [[130, 130], [130, 130]],
+  [
+    [33, 65],
+    [33, 1],
+  ],
+  [
+    [1, 65],
+    [33, 1],
+  ],
+  [
+    [5, 1, 7, 3],
+    [2, 1, 3],
+  ],
+  [
+    [2, 3, 4, 5, 2, 3],
+    [4, 1, 2, 1],
+  ],
+  [
+    [130, 130],
+    [130, 130],
+  ],
 ];
 
-function runBinary(name: BinaryName, dtype: "f32" | "bf16" | "i32" | "u8", a: ArrayLike<number>, aShape: readonly number[], b: ArrayLike<number>, bShape: readonly number[], shape: readonly number[]): Float64Array {
+function runBinary(
+  name: BinaryName,
+  dtype: "f32" | "bf16" | "i32" | "u8",
+  a: ArrayLike<number>,
+  aShape: readonly number[],
+  b: ArrayLike<number>,
+  bShape: readonly number[],
+  shape: readonly number[],
+): Float64Array {
   const outDtype = isComparison(name) ? "u8" : dtype;
   const x = upload(a, dtype);
   const y = upload(b, dtype);
   const [out] = repeatable(() => {
     const result = poisoned(sizeOf(shape), outDtype);
-    call("binary", x, y, result, codeOf(name), dtype, shape.length, ...six(shape), ...six(broadcastStrides(aShape, shape), 0), ...six(broadcastStrides(bShape, shape), 0));
+    call(
+      "binary",
+      x,
+      y,
+      result,
+      codeOf(name),
+      dtype,
+      shape.length,
+      ...six(shape),
+      ...six(broadcastStrides(aShape, shape), 0),
+      ...six(broadcastStrides(bShape, shape), 0),
+    );
     return [result];
   });
   x.dispose();
@@ -62,7 +125,7 @@ describe("fill and cast", () => {
         call("fill", y, n, dtype, 3);
         return [y];
       });
-      expect(Array.from(out)).toEqual(new Array(n).fill(3));
+      expectClose(out, new Array(n).fill(3), 0);
     }
   });
 
@@ -77,7 +140,9 @@ describe("fill and cast", () => {
     };
     for (const from of ["f32", "bf16", "i32", "u8"] as const) {
       for (const to of ["f32", "bf16", "i32", "u8"] as const) {
-        const inRange = values.filter((x) => Math.abs(x) < 2 ** 31 && (from !== "u8" || (x >= 0 && x <= 255)));
+        const inRange = values.filter(
+          (x) => Math.abs(x) < 2 ** 31 && (from !== "u8" || (x >= 0 && x <= 255)),
+        );
         const source = Float64Array.from({ length: 700 }, (_, i) => inRange[i % inRange.length]);
         const x = upload(from === "i32" || from === "u8" ? source.map(Math.trunc) : source, from);
         const [out] = repeatable(() => {
@@ -93,12 +158,18 @@ describe("fill and cast", () => {
 
   it("rounds to bf16 to nearest even and keeps NaN and infinities", () => {
     const random = rng(1);
-    const source = Float32Array.from({ length: 5000 }, () => random.normal() * 10 ** (random.uniform() * 60 - 30));
+    const source = Float32Array.from(
+      { length: 5000 },
+      () => random.normal() * 10 ** (random.uniform() * 60 - 30),
+    );
     source.set([Number.NaN, Infinity, -Infinity, 3.4e38, 1.00390625, 1.01171875]);
     const x = upload(source);
     const y = poisoned(source.length, "bf16");
     call("cast", x, y, source.length, "f32", "bf16");
-    expect(Array.from(download(y))).toEqual(Array.from(rounded(source, "bf16")));
+    expect(Array.from(download(y).subarray(0, 6))).toEqual(
+      Array.from(rounded(source.subarray(0, 6), "bf16")),
+    );
+    expectClose(download(y).subarray(1), rounded(source, "bf16").subarray(1), 0);
   });
 
   it("names a dtype it cannot convert", () => {
@@ -117,13 +188,19 @@ describe("axpy", () => {
         const ys = rounded(random.normals(n), yDtype);
         const x = upload(xs, xDtype);
         const scale = upload([0.25]);
-        for (const [alpha, beta, scaled] of [[1, 1, false], [-2, 0.5, true], [3, 0, false]] as const) {
+        for (const [alpha, beta, scaled] of [
+          [1, 1, false],
+          [-2, 0.5, true],
+          [3, 0, false],
+        ] as const) {
           const [out] = repeatable(() => {
             const y = beta === 0 ? poisoned(n, yDtype) : upload(ys, yDtype);
             call("axpy", x, scaled ? scale : null, y, n, xDtype, yDtype, alpha, beta);
             return [y];
           });
-          const reference = ys.map((v, i) => (beta === 0 ? 0 : beta * v) + alpha * (scaled ? 0.25 : 1) * xs[i]);
+          const reference = ys.map(
+            (v, i) => (beta === 0 ? 0 : beta * v) + alpha * (scaled ? 0.25 : 1) * xs[i],
+          );
           expectClose(out, reference, TOLERANCE[yDtype]);
         }
       }
@@ -136,15 +213,29 @@ describe("binary", () => {
     const random = rng(codeOf(name) + 5);
     for (const dtype of FLOATS) {
       for (const [first, second] of SHAPES) {
-        for (const [aShape, bShape] of [[first, second], [second, first]]) {
+        for (const [aShape, bShape] of [
+          [first, second],
+          [second, first],
+        ]) {
           const draw = (count: number): Float64Array =>
-            rounded(name === "pow" ? random.uniforms(count, 0.1, 3) : isComparison(name) ? random.integers(count, 3) : random.normals(count), dtype);
+            rounded(
+              name === "pow"
+                ? random.uniforms(count, 0.1, 3)
+                : isComparison(name)
+                  ? random.integers(count, 3)
+                  : random.normals(count),
+              dtype,
+            );
           const a = draw(sizeOf(aShape));
           const b = draw(sizeOf(bShape));
           const { out: reference, shape } = binaryOracle(name, a, aShape, b, bShape);
           const out = runBinary(name, dtype, a, aShape, b, bShape, shape);
-          if (isComparison(name)) expect(Array.from(out)).toEqual(Array.from(reference));
-          else expectClose(out, reference, TOLERANCE[dtype], `${name} ${dtype} [${aShape}] [${bShape}]`);
+          expectClose(
+            out,
+            reference,
+            isComparison(name) ? 0 : TOLERANCE[dtype],
+            `${name} ${dtype} [${aShape}] [${bShape}]`,
+          );
         }
       }
     }
@@ -170,7 +261,9 @@ describe("binary", () => {
       const out = runBinary(name as BinaryName, "i32", a, [257], b, [257], [257]);
       expect(Array.from(out), name).toEqual(Array.from(a, (x, i) => f(x, b[i])));
     }
-    expect(Array.from(runBinary("pow", "i32", [2, -3, 5, 2, -1], [5], [10, 3, 0, -1, -3], [5], [5]))).toEqual([1024, -27, 1, 0, -1]);
+    expect(Array.from(runBinary("pow", "i32", [2, -3, 5, 2, -1], [5], [10, 3, 0, -1, -3], [5], [5]))).toEqual(
+      [1024, -27, 1, 0, -1],
+    );
   });
 
   it("refuses to divide i32 by zero, and operations a dtype does not have", () => {
@@ -200,7 +293,12 @@ describe("binary", () => {
       const a = upload(values, dtype);
       const before = download(a);
       call("binary", a, a, a, codeOf("add"), dtype, 1, ...six([n]), ...six([1], 0), ...six([1], 0));
-      expect(errorOf(download(a), before.map((v) => 2 * v))).toBe(0);
+      expect(
+        errorOf(
+          download(a),
+          before.map((v) => 2 * v),
+        ),
+      ).toBe(0);
       a.dispose();
     }
   });
@@ -216,7 +314,13 @@ describe("where", () => {
   it.each([...SHAPES.map((pair) => [pair])])("chooses %j", ([first, second]) => {
     const random = rng(9);
     for (const dtype of ["f32", "bf16", "i32", "u8"] as const) {
-      for (const [conditionShape, aShape, bShape] of [[first, second, first], [first, first, [1]], [first, [1], first], [second, first, second], [first, first, first]] as const) {
+      for (const [conditionShape, aShape, bShape] of [
+        [first, second, first],
+        [first, first, [1]],
+        [first, [1], first],
+        [second, first, second],
+        [first, first, first],
+      ] as const) {
         const condition = { values: random.integers(sizeOf(conditionShape), 2), shape: conditionShape };
         const a = { values: random.integers(sizeOf(aShape), 100), shape: aShape };
         const b = { values: random.integers(sizeOf(bShape), 100), shape: bShape };
@@ -224,10 +328,20 @@ describe("where", () => {
         const tensors = [upload(condition.values, "u8"), upload(a.values, dtype), upload(b.values, dtype)];
         const [out] = repeatable(() => {
           const result = poisoned(sizeOf(shape), dtype);
-          call("where", ...tensors, result, dtype, shape.length, ...six(shape), ...six(broadcastStrides(conditionShape, shape), 0), ...six(broadcastStrides(aShape, shape), 0), ...six(broadcastStrides(bShape, shape), 0));
+          call(
+            "where",
+            ...tensors,
+            result,
+            dtype,
+            shape.length,
+            ...six(shape),
+            ...six(broadcastStrides(conditionShape, shape), 0),
+            ...six(broadcastStrides(aShape, shape), 0),
+            ...six(broadcastStrides(bShape, shape), 0),
+          );
           return [result];
         });
-        expect(Array.from(out)).toEqual(Array.from(reference));
+        expectClose(out, reference, 0);
         for (const t of tensors) t.dispose();
       }
     }

@@ -2,7 +2,17 @@
 import { describe, expect, it } from "vitest";
 import { cosineDifference, rng } from "../reference/array.js";
 import { groupedMatmul, groupedMatmulDgrad, groupedMatmulWgrad } from "../reference/matmul.js";
-import { call, download, expectClose, FLOATS, type Float, poisoned, repeatable, rounded, upload } from "./harness.js";
+import {
+  call,
+  download,
+  expectClose,
+  FLOATS,
+  type Float,
+  poisoned,
+  repeatable,
+  rounded,
+  upload,
+} from "./harness.js";
 
 const NT = 0;
 const NN = 1;
@@ -53,7 +63,21 @@ describe.each(FLOATS)("groupedMatmul %s", (dtype) => {
 
         const [y] = repeatable(() => {
           const c = poisoned(rows * outputs, dtype);
-          call("groupedMatmul", xTensor, weightTensor, c, offsetTensor, experts, rows, outputs, inputs, NT, 0, dtype, dtype);
+          call(
+            "groupedMatmul",
+            xTensor,
+            weightTensor,
+            c,
+            offsetTensor,
+            experts,
+            rows,
+            outputs,
+            inputs,
+            NT,
+            0,
+            dtype,
+            dtype,
+          );
           return [c];
         });
         expectProduct(y.slice(0, used * outputs), groupedMatmul(x, weight, group), dtype);
@@ -61,7 +85,21 @@ describe.each(FLOATS)("groupedMatmul %s", (dtype) => {
 
         const [dx] = repeatable(() => {
           const c = poisoned(rows * inputs, dtype);
-          call("groupedMatmul", dyTensor, weightTensor, c, offsetTensor, experts, rows, inputs, outputs, NN, 0, dtype, dtype);
+          call(
+            "groupedMatmul",
+            dyTensor,
+            weightTensor,
+            c,
+            offsetTensor,
+            experts,
+            rows,
+            inputs,
+            outputs,
+            NN,
+            0,
+            dtype,
+            dtype,
+          );
           return [c];
         });
         expectProduct(dx.slice(0, used * inputs), groupedMatmulDgrad(dy, weight, group), dtype);
@@ -72,10 +110,28 @@ describe.each(FLOATS)("groupedMatmul %s", (dtype) => {
         for (const beta of [0, 1, 0.5]) {
           const [dw] = repeatable(() => {
             const c = beta === 0 ? poisoned(before.length) : upload(before);
-            call("groupedMatmul", dyTensor, xTensor, c, offsetTensor, experts, rows, outputs, inputs, TN, beta, dtype, "f32");
+            call(
+              "groupedMatmul",
+              dyTensor,
+              xTensor,
+              c,
+              offsetTensor,
+              experts,
+              rows,
+              outputs,
+              inputs,
+              TN,
+              beta,
+              dtype,
+              "f32",
+            );
             return [c];
           });
-          expectProduct(dw, product.map((value, i) => value + beta * (beta === 0 ? 0 : before[i])), "f32");
+          expectProduct(
+            dw,
+            product.map((value, i) => value + beta * (beta === 0 ? 0 : before[i])),
+            "f32",
+          );
         }
         for (const t of [xTensor, dyTensor, weightTensor, offsetTensor]) t.dispose();
       });
@@ -104,7 +160,12 @@ describe("groupedMatmul", () => {
     [[0, 2, 9], /offsets\[2\] is 9.*at most 8/],
     [[-1, 2, 4], /offsets\[0\] is -1/],
   ])("refuses the offsets %j", (offsets, message) => {
-    const tensors = [upload(new Float32Array(32)), upload(new Float32Array(32)), poisoned(32), upload(offsets, "i32")];
+    const tensors = [
+      upload(new Float32Array(32)),
+      upload(new Float32Array(32)),
+      poisoned(32),
+      upload(offsets, "i32"),
+    ];
     const [a, b, c, o] = tensors;
     expect(() => {
       call("groupedMatmul", a, b, c, o, 2, 8, 4, 4, NT, 0, "f32", "f32");

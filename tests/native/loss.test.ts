@@ -7,7 +7,18 @@ import {
   tokenLogProbs,
   tokenLogProbsBackward,
 } from "../reference/loss.js";
-import { call, download, errorOf, expectClose, FLOATS, type Float, poisoned, repeatable, rounded, upload } from "./harness.js";
+import {
+  call,
+  download,
+  errorOf,
+  expectClose,
+  FLOATS,
+  type Float,
+  poisoned,
+  repeatable,
+  rounded,
+  upload,
+} from "./harness.js";
 
 const IGNORE = -100;
 /** f32 gradients carry the rounding of the logits' exponentials; bf16 hidden gradients one more rounding of their own. */
@@ -43,7 +54,18 @@ function runCrossEntropy(options: Case, dtype: Float): Float64Array[] {
   const { rows, dim, vocab, beta = 0, labelSmoothing = 0, zLoss = 0, softCap = 0, factor = 1 } = options;
   const data = makeData(options, dtype);
   const inputs = [upload(data.hidden, dtype), upload(data.weight, dtype), upload(data.targets, "i32")];
-  const scalars = [rows, dim, vocab, IGNORE, labelSmoothing, zLoss, softCap, factor, beta, options.normaliser ?? 0];
+  const scalars = [
+    rows,
+    dim,
+    vocab,
+    IGNORE,
+    labelSmoothing,
+    zLoss,
+    softCap,
+    factor,
+    beta,
+    options.normaliser ?? 0,
+  ];
   const results = repeatable(() => {
     const dweight = beta === 0 ? poisoned(vocab * dim) : upload(data.before);
     const outputs = [poisoned(1), poisoned(rows), poisoned(1), poisoned(rows * dim, dtype), dweight];
@@ -52,7 +74,18 @@ function runCrossEntropy(options: Case, dtype: Float): Float64Array[] {
   });
   const [alone] = repeatable(() => {
     const loss = poisoned(1);
-    call("linearCrossEntropy", ...inputs, loss, null, null, null, null, ...scalars, options.chunkRows ?? 0, dtype);
+    call(
+      "linearCrossEntropy",
+      ...inputs,
+      loss,
+      null,
+      null,
+      null,
+      null,
+      ...scalars,
+      options.chunkRows ?? 0,
+      dtype,
+    );
     return [loss];
   });
   expect(alone[0], "the loss without gradients is the same").toBe(results[0][0]);
@@ -65,7 +98,9 @@ function checkCrossEntropy(options: Case, dtype: Float): void {
   const { hidden, weight, targets, before } = makeData(options, dtype);
   const reference = linearCrossEntropy(hidden, weight, targets, { ...options, ignoreIndex: IGNORE });
   const [loss, rowLoss, count, dhidden, dweight] = runCrossEntropy(options, dtype);
-  expect(Math.abs(loss[0] - reference.loss)).toBeLessThanOrEqual(2e-6 * Math.max(1, Math.abs(reference.loss)));
+  expect(Math.abs(loss[0] - reference.loss)).toBeLessThanOrEqual(
+    2e-6 * Math.max(1, Math.abs(reference.loss)),
+  );
   expectClose(rowLoss, reference.rowLoss, 2e-6, "row losses");
   expect(count[0]).toBe(reference.count);
   expectClose(dhidden, reference.dhidden, HIDDEN_GRADIENT[dtype], "gradient of hidden");
@@ -98,7 +133,9 @@ describe.each(FLOATS)("linearCrossEntropy %s", (dtype) => {
   it.each([1, 2, 7, 36, 100])("chunks of %i rows give the same up to rounding", (chunkRows) => {
     const whole = runCrossEntropy(base, dtype);
     const chunked = runCrossEntropy({ ...base, chunkRows }, dtype);
-    chunked.forEach((values, i) => expect(errorOf(values, whole[i])).toBeLessThan(i === 3 && dtype === "bf16" ? 4e-3 : 1e-6));
+    chunked.forEach((values, i) =>
+      expect(errorOf(values, whole[i])).toBeLessThan(i === 3 && dtype === "bf16" ? 4e-3 : 1e-6),
+    );
   });
 
   it("rows that count in one run, and rows that do not at either end", () => {
@@ -116,7 +153,11 @@ describe.each(FLOATS)("linearCrossEntropy %s", (dtype) => {
       expect(rowLoss.every((value) => value === 0)).toBe(true);
       expect(dhidden.every((value) => value === 0)).toBe(true);
       const { before } = makeData(options, dtype);
-      expectClose(dweight, before.map((value) => beta * value), 1e-7);
+      expectClose(
+        dweight,
+        before.map((value) => beta * value),
+        1e-7,
+      );
     }
   });
 
@@ -132,8 +173,30 @@ describe.each(FLOATS)("linearCrossEntropy %s", (dtype) => {
     const { hidden, weight, targets } = makeData(options, dtype);
     hidden.fill(Number.NaN, 5 * base.dim, 6 * base.dim);
     const inputs = [upload(hidden, dtype), upload(weight, dtype), upload(targets, "i32")];
-    const outputs = [poisoned(1), poisoned(base.rows), poisoned(1), poisoned(hidden.length, dtype), poisoned(weight.length)];
-    call("linearCrossEntropy", ...inputs, ...outputs, base.rows, base.dim, base.vocab, IGNORE, 0, 0, 0, 1, 0, 0, 0, dtype);
+    const outputs = [
+      poisoned(1),
+      poisoned(base.rows),
+      poisoned(1),
+      poisoned(hidden.length, dtype),
+      poisoned(weight.length),
+    ];
+    call(
+      "linearCrossEntropy",
+      ...inputs,
+      ...outputs,
+      base.rows,
+      base.dim,
+      base.vocab,
+      IGNORE,
+      0,
+      0,
+      0,
+      1,
+      0,
+      0,
+      0,
+      dtype,
+    );
     for (const output of outputs) expect(download(output).every(Number.isFinite)).toBe(true);
     for (const t of [...inputs, ...outputs]) t.dispose();
   });
@@ -173,14 +236,28 @@ describe.each(FLOATS)("tokenLogProbs %s", (dtype) => {
 
     const [logp, lse, entropy] = repeatable(() => {
       const outputs = [poisoned(rows), poisoned(rows), poisoned(rows)];
-      call("tokenLogProbsForward", ...inputs, outputs[0], withEntropy ? outputs[2] : null, outputs[1], ...sizes, chunkRows, dtype);
+      call(
+        "tokenLogProbsForward",
+        ...inputs,
+        outputs[0],
+        withEntropy ? outputs[2] : null,
+        outputs[1],
+        ...sizes,
+        chunkRows,
+        dtype,
+      );
       return withEntropy ? outputs : outputs.slice(0, 2);
     });
     expectClose(logp, reference.logProbs, 2e-6, "log-probabilities");
     expectClose(lse, reference.lse, 2e-6, "log-sum-exp");
     if (withEntropy) expectClose(entropy, reference.entropy, 2e-6, "entropy");
 
-    const saved = [upload(lse), withEntropy ? upload(entropy) : null, upload(dlogp), withEntropy ? upload(dentropy) : null];
+    const saved = [
+      upload(lse),
+      withEntropy ? upload(entropy) : null,
+      upload(dlogp),
+      withEntropy ? upload(dentropy) : null,
+    ];
     const [dhidden, dweight] = repeatable(() => {
       const outputs = [poisoned(rows * dim, dtype), beta === 0 ? poisoned(vocab * dim) : upload(before)];
       call("tokenLogProbsBackward", ...inputs, ...saved, ...outputs, ...sizes, beta, chunkRows, dtype);
@@ -195,10 +272,37 @@ describe.each(FLOATS)("tokenLogProbs %s", (dtype) => {
 
 describe("targets", () => {
   it.each([7, -1, -100])("refuses target %i of a vocabulary of 7 when −7 is the ignored index", (target) => {
-    const tensors = [upload(new Float32Array(4)), upload(new Float32Array(14)), upload([target, 3], "i32"), poisoned(1)];
+    const tensors = [
+      upload(new Float32Array(4)),
+      upload(new Float32Array(14)),
+      upload([target, 3], "i32"),
+      poisoned(1),
+    ];
     const [hidden, weight, targets, loss] = tensors;
     expect(() => {
-      call("linearCrossEntropy", hidden, weight, targets, loss, null, null, null, null, 2, 2, 7, -7, 0, 0, 0, 1, 0, 0, 0, "f32");
+      call(
+        "linearCrossEntropy",
+        hidden,
+        weight,
+        targets,
+        loss,
+        null,
+        null,
+        null,
+        null,
+        2,
+        2,
+        7,
+        -7,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+        "f32",
+      );
       download(loss);
     }).toThrow(new RegExp(`target ${target} of row 0`));
     for (const t of tensors) t.dispose();

@@ -2,7 +2,17 @@
 import { describe, expect, it } from "vitest";
 import { cosineDifference, rng } from "../reference/array.js";
 import { matmul } from "../reference/matmul.js";
-import { call, download, expectClose, FLOATS, type Float, poisoned, repeatable, rounded, upload } from "./harness.js";
+import {
+  call,
+  download,
+  expectClose,
+  FLOATS,
+  type Float,
+  poisoned,
+  repeatable,
+  rounded,
+  upload,
+} from "./harness.js";
 
 interface Case {
   m: number;
@@ -27,14 +37,18 @@ const OUT_ERROR: Record<Float, number> = { f32: 2e-6, bf16: 4e-3 };
 function strided(values: ArrayLike<number>, width: number, stride: number): Float64Array {
   const rows = width === 0 ? 0 : values.length / width;
   const padded = new Float64Array(rows * stride).fill(Number.NaN);
-  for (let r = 0; r < rows; r++) for (let j = 0; j < width; j++) padded[r * stride + j] = values[r * width + j];
+  for (let r = 0; r < rows; r++)
+    for (let j = 0; j < width; j++) padded[r * stride + j] = values[r * width + j];
   return padded;
 }
 
 /** The opposite of `strided`. */
 function compact(values: ArrayLike<number>, width: number, stride: number): Float64Array {
   const rows = stride === 0 ? 0 : values.length / stride;
-  return Float64Array.from({ length: rows * width }, (_, i) => values[Math.floor(i / width) * stride + (i % width)]);
+  return Float64Array.from(
+    { length: rows * width },
+    (_, i) => values[Math.floor(i / width) * stride + (i % width)],
+  );
 }
 
 function check(options: Case, dtype: Float): void {
@@ -65,7 +79,8 @@ function check(options: Case, dtype: Float): void {
   expectClose(values, reference, OUT_ERROR[out]);
   expect(cosineDifference(values, reference)).toBeLessThan(out === "bf16" ? 1e-5 : 1e-11);
   for (let i = 0; i < result.length; i++) {
-    if (i % ldc >= n && !Number.isNaN(result[i])) throw new Error(`element ${i}, between two rows of c, was written`);
+    if (i % ldc >= n && !Number.isNaN(result[i]))
+      throw new Error(`element ${i}, between two rows of c, was written`);
   }
   aTensor.dispose();
   bTensor.dispose();
@@ -100,7 +115,10 @@ describe.each(FLOATS)("matmul %s", (dtype) => {
     });
 
     it("strided rows, a batch, alpha, beta and bias", () => {
-      check({ m: 19, n: 37, k: 23, batch: 3, padding: 5, alpha: 0.5, beta: 2, bias: true, transA, transB }, dtype);
+      check(
+        { m: 19, n: 37, k: 23, batch: 3, padding: 5, alpha: 0.5, beta: 2, bias: true, transA, transB },
+        dtype,
+      );
       check({ m: 5, n: 70, k: 401, batch: 2, padding: 1, alpha: -1, bias: true, transA, transB }, dtype);
       check({ m: 40, n: 70, k: 801, alpha: 2, beta: 1, bias: true, transA, transB }, dtype);
     });

@@ -5,10 +5,22 @@ import { DTYPE_CODE } from "../../lib/native/dtype.js";
 import { empty, type Tensor } from "../../lib/tensor/tensor.js";
 import { rng } from "../reference/array.js";
 import { adamStep, clipFactor, globalNorm, sgdStep } from "../reference/optim.js";
-import { call, download, expectClose, FLOATS, type Float, poisoned, repeatable, rounded, TOLERANCE, upload } from "./harness.js";
+import {
+  call,
+  download,
+  errorOf,
+  expectClose,
+  FLOATS,
+  type Float,
+  poisoned,
+  repeatable,
+  rounded,
+  TOLERANCE,
+  upload,
+} from "./harness.js";
 
 /** Elements of the tensors of a table: empty, single, odd, exactly one chunk of the kernel, more than one. */
-const SIZES = [0, 1, 63, 1000, 16384, 40001];
+const SIZES = [0, 1, 63, 1000, 16384, 16385];
 
 /** One tensor as the optimizer sees it. */
 interface Row {
@@ -26,8 +38,15 @@ function makeTable(rows: readonly Row[]): Tensor {
   const table = empty([rows.length * 9], { dtype: "i64" });
   const handle = (t: Tensor | null): number => (t === null ? 0 : t.use());
   const words = rows.flatMap((row) => [
-    handle(row.parameter), handle(row.gradient), handle(row.firstMoment), handle(row.secondMoment), handle(row.master),
-    row.parameter.size, DTYPE_CODE[row.parameter.dtype], DTYPE_CODE[row.momentDtype], Number(row.decays),
+    handle(row.parameter),
+    handle(row.gradient),
+    handle(row.firstMoment),
+    handle(row.secondMoment),
+    handle(row.master),
+    row.parameter.size,
+    DTYPE_CODE[row.parameter.dtype],
+    DTYPE_CODE[row.momentDtype],
+    Number(row.decays),
   ]);
   addon().writePointers(table.use(), Float64Array.from(words), "tttttiiii");
   return table;
@@ -62,12 +81,21 @@ function makeRows(states: readonly State[], parameterDtype: Float, momentDtype: 
   }));
 }
 
-const arraysOf = (row: Row): Tensor[] => [row.master ?? row.parameter, row.parameter, row.firstMoment, row.secondMoment].filter((t) => t !== null);
+const arraysOf = (row: Row): Tensor[] =>
+  [row.master ?? row.parameter, row.parameter, row.firstMoment, row.secondMoment].filter((t) => t !== null);
 
 describe("gradNorm", () => {
   const run = (gradients: readonly Float64Array[], maxNorm: number): number[] => {
     const [norm, clip] = repeatable(() => {
-      const rows = gradients.map((g) => ({ parameter: upload(g), gradient: upload(g), firstMoment: null, secondMoment: null, master: null, momentDtype: "f32" as const, decays: true }));
+      const rows = gradients.map((g) => ({
+        parameter: upload(g),
+        gradient: upload(g),
+        firstMoment: null,
+        secondMoment: null,
+        master: null,
+        momentDtype: "f32" as const,
+        decays: true,
+      }));
       const outputs = [poisoned(1), poisoned(1)];
       call("gradNorm", makeTable(rows), ...outputs, rows.length, maxNorm);
       return outputs;
@@ -94,20 +122,40 @@ describe("gradNorm", () => {
 
 describe.each(FLOATS)("adamw, %s parameters", (parameterDtype) => {
   it.each(FLOATS)("%s moments", (momentDtype) => {
-    for (const [step, l2, clip] of [[1, false, 1], [7, false, 0.25], [1000, true, 0.5]] as const) {
+    for (const [step, l2, clip] of [
+      [1, false, 1],
+      [7, false, 0.25],
+      [1000, true, 0.5],
+    ] as const) {
       const options = { lr: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, step, l2, clip };
       const states = makeStates(momentDtype, step === 1);
       const factor = upload([clip]);
       const outputs = repeatable(() => {
         const rows = makeRows(states, parameterDtype, momentDtype);
-        call("adamw", makeTable(rows), clip === 1 ? null : factor, rows.length, options.lr, options.beta1, options.beta2, options.eps, options.weightDecay, step, l2, 0);
+        call(
+          "adamw",
+          makeTable(rows),
+          clip === 1 ? null : factor,
+          rows.length,
+          options.lr,
+          options.beta1,
+          options.beta2,
+          options.eps,
+          options.weightDecay,
+          step,
+          l2,
+          0,
+        );
         return rows.flatMap(arraysOf);
       });
       states.forEach((state, i) => {
-        const reference = adamStep(state, state.gradient, { ...options, weightDecay: i % 2 === 1 ? options.weightDecay : 0 });
+        const reference = adamStep(state, state.gradient, {
+          ...options,
+          weightDecay: i % 2 === 1 ? options.weightDecay : 0,
+        });
         const [theta, parameter, m, v] = outputs.slice(4 * i);
         expectClose(theta, reference.parameter, TOLERANCE.f32, "θ");
-        expect(parameter, "the parameter is the rounded master").toEqual(rounded(theta, parameterDtype));
+        expectClose(parameter, rounded(theta, parameterDtype), 0, "the rounded master");
         expectClose(m, reference.firstMoment, TOLERANCE[momentDtype], "m");
         expectClose(v, reference.secondMoment, TOLERANCE[momentDtype], "v");
       });
@@ -120,7 +168,9 @@ describe.each(FLOATS)("adamw, %s parameters", (parameterDtype) => {
     const before = rows.flatMap(arraysOf).map(download);
     call("adamw", makeTable(rows), upload([-1]), rows.length, 1, 0.9, 0.9, 1e-8, 1, 1, false, 0);
     call("sgd", makeTable(rows), upload([-1]), rows.length, 1, 0.9, 0, 1, false, 1);
-    expect(rows.flatMap(arraysOf).map(download)).toEqual(before);
+    rows.flatMap(arraysOf).forEach((t, i) => {
+      expectClose(download(t), before[i], 0);
+    });
   });
 });
 
@@ -131,15 +181,23 @@ describe("stochastic rounding of bf16 moments", () => {
     const g = (1 + 2 ** -9) * 10;
     const run = (seed: number, step: number): Float64Array =>
       repeatable(() => {
-        const row: Row = { parameter: upload(new Float64Array(n)), gradient: upload(new Float64Array(n).fill(g)), firstMoment: upload(new Float64Array(n), "bf16"), secondMoment: upload(new Float64Array(n), "bf16"), master: null, momentDtype: "bf16", decays: false };
+        const row: Row = {
+          parameter: upload(new Float64Array(n)),
+          gradient: upload(new Float64Array(n).fill(g)),
+          firstMoment: upload(new Float64Array(n), "bf16"),
+          secondMoment: upload(new Float64Array(n), "bf16"),
+          master: null,
+          momentDtype: "bf16",
+          decays: false,
+        };
         call("adamw", makeTable([row]), null, 1, 0.1, 0.9, 0.99, 1e-8, 0, step, false, seed);
         return [row.firstMoment as Tensor];
       })[0];
     const m = run(5, 1);
     expect(new Set(m)).toEqual(new Set([1, 1 + 2 ** -7]));
     expect(m.filter((v) => v !== 1).length / n).toBeCloseTo(0.25, 1.7);
-    expect(run(6, 1)).not.toEqual(m);
-    expect(run(5, 2)).not.toEqual(m);
+    expect(errorOf(run(6, 1), m)).toBeGreaterThan(0);
+    expect(errorOf(run(5, 2), m)).toBeGreaterThan(0);
   });
 });
 
@@ -155,17 +213,41 @@ describe.each(FLOATS)("sgd, %s parameters", (parameterDtype) => {
         const options = { lr: 0.01, momentum, dampening, nesterov, weightDecay: 0.1, step, clip: 0.5 };
         const states = makeStates(momentDtype);
         const outputs = repeatable(() => {
-          const rows = makeRows(states, parameterDtype, momentDtype).map((row) => ({ ...row, firstMoment: momentum === 0 ? null : row.firstMoment, secondMoment: null }));
-          call("sgd", makeTable(rows), upload([0.5]), rows.length, options.lr, momentum, dampening, options.weightDecay, nesterov, step);
-          return rows.flatMap((row) => [row.master ?? row.parameter, row.parameter, ...(row.firstMoment ? [row.firstMoment] : [])]);
+          const rows = makeRows(states, parameterDtype, momentDtype).map((row) => ({
+            ...row,
+            firstMoment: momentum === 0 ? null : row.firstMoment,
+            secondMoment: null,
+          }));
+          call(
+            "sgd",
+            makeTable(rows),
+            upload([0.5]),
+            rows.length,
+            options.lr,
+            momentum,
+            dampening,
+            options.weightDecay,
+            nesterov,
+            step,
+          );
+          return rows.flatMap((row) => [
+            row.master ?? row.parameter,
+            row.parameter,
+            ...(row.firstMoment ? [row.firstMoment] : []),
+          ]);
         });
         const perRow = momentum === 0 ? 2 : 3;
         states.forEach((state, i) => {
-          const reference = sgdStep({ parameter: state.parameter, buffer: state.firstMoment }, state.gradient, { ...options, weightDecay: i % 2 === 1 ? 0.1 : 0 });
+          const reference = sgdStep(
+            { parameter: state.parameter, buffer: state.firstMoment },
+            state.gradient,
+            { ...options, weightDecay: i % 2 === 1 ? 0.1 : 0 },
+          );
           const [theta, parameter, buffer] = outputs.slice(perRow * i);
           expectClose(theta, reference.parameter, TOLERANCE.f32, "θ");
-          expect(parameter).toEqual(rounded(theta, parameterDtype));
-          if (buffer !== undefined && momentum !== 0) expectClose(buffer, reference.buffer, TOLERANCE[momentDtype], "buffer");
+          expectClose(parameter, rounded(theta, parameterDtype), 0, "the rounded master");
+          if (buffer !== undefined && momentum !== 0)
+            expectClose(buffer, reference.buffer, TOLERANCE[momentDtype], "buffer");
         });
       }
     }
@@ -173,11 +255,22 @@ describe.each(FLOATS)("sgd, %s parameters", (parameterDtype) => {
 });
 
 describe("optimizer errors", () => {
-  const row = (fields: Partial<Row>): Row => ({ parameter: upload([1]), gradient: upload([1]), firstMoment: null, secondMoment: null, master: null, momentDtype: "f32", decays: false, ...fields });
+  const row = (fields: Partial<Row>): Row => ({
+    parameter: upload([1]),
+    gradient: upload([1]),
+    firstMoment: null,
+    secondMoment: null,
+    master: null,
+    momentDtype: "f32",
+    decays: false,
+    ...fields,
+  });
 
   it("name what a table lacks", () => {
     const x = upload([1]);
-    const bf16 = makeTable([row({ parameter: upload([1], "bf16"), firstMoment: upload([0]), secondMoment: upload([0]) })]);
+    const bf16 = makeTable([
+      row({ parameter: upload([1], "bf16"), firstMoment: upload([0]), secondMoment: upload([0]) }),
+    ]);
     call("adamw", bf16, null, 1, 1, 0.9, 0.9, 1e-8, 0, 1, false, 0);
     expect(() => download(x)).toThrow(/master/);
     call("adamw", makeTable([row({})]), null, 1, 1, 0.9, 0.9, 1e-8, 0, 1, false, 0);

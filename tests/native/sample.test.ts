@@ -3,14 +3,44 @@ import { describe, expect, it } from "vitest";
 import { rng } from "../reference/array.js";
 import { randomBlock, uniformOf } from "../reference/random.js";
 import { filteredProbabilities, type SampleOptions, sample, sampledLogProb } from "../reference/sample.js";
-import { call, download, expectClose, FLOATS, type Float, poisoned, repeatable, rounded, upload } from "./harness.js";
+import {
+  call,
+  download,
+  expectClose,
+  FLOATS,
+  type Float,
+  poisoned,
+  repeatable,
+  rounded,
+  upload,
+} from "./harness.js";
 
-function run(logits: ArrayLike<number>, rows: number, dtype: Float, options: SampleOptions, seed = 3, offset = 5): { ids: Float64Array; logp: Float64Array } {
+function run(
+  logits: ArrayLike<number>,
+  rows: number,
+  dtype: Float,
+  options: SampleOptions,
+  seed = 3,
+  offset = 5,
+): { ids: Float64Array; logp: Float64Array } {
   const { temperature = 1, topK = 0, topP = 1, minP = 0 } = options;
   const x = upload(logits, dtype);
   const [ids, logp] = repeatable(() => {
     const outputs = [poisoned(rows, "i32"), poisoned(rows)];
-    call("sample", x, ...outputs, rows, rows === 0 ? 1 : logits.length / rows, dtype, temperature, topK, topP, minP, seed, offset);
+    call(
+      "sample",
+      x,
+      ...outputs,
+      rows,
+      rows === 0 ? 1 : logits.length / rows,
+      dtype,
+      temperature,
+      topK,
+      topP,
+      minP,
+      seed,
+      offset,
+    );
     return outputs;
   });
   x.dispose();
@@ -18,12 +48,28 @@ function run(logits: ArrayLike<number>, rows: number, dtype: Float, options: Sam
 }
 
 const OPTIONS: readonly SampleOptions[] = [
-  {}, { temperature: 0 }, { temperature: 0.7 }, { temperature: 2.5 }, { topK: 1 }, { topK: 5 }, { topK: 10_000 }, { topP: 0.9 }, { topP: 0.01 }, { minP: 0.1 },
+  {},
+  { temperature: 0 },
+  { temperature: 0.7 },
+  { temperature: 2.5 },
+  { topK: 1 },
+  { topK: 5 },
+  { topK: 10_000 },
+  { topP: 0.9 },
+  { topP: 0.01 },
+  { minP: 0.1 },
   { temperature: 0.8, topK: 40, topP: 0.95, minP: 0.02 },
 ];
 
 describe.each(FLOATS)("sample %s", (dtype) => {
-  it.each([[0, 1], [1, 1], [3, 2], [17, 65], [40, 1000], [5, 20_011]])("%i rows of %i", (rows, vocab) => {
+  it.each([
+    [0, 1],
+    [1, 1],
+    [3, 2],
+    [17, 65],
+    [40, 1000],
+    [5, 20_011],
+  ])("%i rows of %i", (rows, vocab) => {
     const logits = rounded(rng(rows + vocab).normals(rows * vocab, 3), dtype);
     for (const options of OPTIONS) {
       const { ids, logp } = run(logits, rows, dtype, options);
@@ -45,7 +91,9 @@ describe.each(FLOATS)("sample %s", (dtype) => {
     for (let seed = 0; seed < 20; seed++) {
       const u = uniformOf(randomBlock(seed, 5, 0)[0]);
       for (const options of [{ topK: 2 }, { topP: 0.3 }, { topP: 0.5 }, { minP: 0.9 }]) {
-        expect(run(tied, 1, dtype, options, seed).ids[0], JSON.stringify(options)).toBe(sample(tied, u, options));
+        expect(run(tied, 1, dtype, options, seed).ids[0], JSON.stringify(options)).toBe(
+          sample(tied, u, options),
+        );
       }
     }
   });
@@ -56,7 +104,12 @@ describe("sampling", () => {
     const logits = [0, 1, 2, -1];
     const options = { temperature: 1.3, topK: 3 };
     const rows = 20_000;
-    const { ids } = run(Float64Array.from({ length: rows * 4 }, (_, i) => logits[i % 4]), rows, "f32", options);
+    const { ids } = run(
+      Float64Array.from({ length: rows * 4 }, (_, i) => logits[i % 4]),
+      rows,
+      "f32",
+      options,
+    );
     const counts = [0, 0, 0, 0];
     for (const id of ids) counts[id] += 1 / rows;
     filteredProbabilities(logits, options).forEach((p, id) => {

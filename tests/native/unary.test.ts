@@ -1,15 +1,55 @@
 /** Every unary function and its derivative against the oracle, with the values where formulas tend to break. */
 import { describe, expect, it } from "vitest";
 import { finiteDifference, rng } from "../reference/array.js";
-import { affine, clamp, clampBackward, powScalar, powScalarBackward, type UnaryName, unary as unaryOracle, unaryBackward as unaryBackwardOracle } from "../reference/elementwise.js";
-import { call, download, expectClose, FLOATS, type Float, poisoned, repeatable, rounded, TOLERANCE, upload } from "./harness.js";
+import {
+  affine,
+  clamp,
+  clampBackward,
+  powScalar,
+  powScalarBackward,
+  type UnaryName,
+  unaryBackward as unaryBackwardOracle,
+  unary as unaryOracle,
+} from "../reference/elementwise.js";
+import {
+  call,
+  download,
+  expectClose,
+  FLOATS,
+  type Float,
+  poisoned,
+  repeatable,
+  rounded,
+  TOLERANCE,
+  upload,
+} from "./harness.js";
 
 const SIZES = [0, 1, 15, 64, 513, 40001];
 
 /** Codes of the operations, in the order of UnaryOp. */
 const OPS = [
-  "neg", "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "silu", "gelu", "geluTanh", "abs", "square", "reciprocal",
-  "sin", "cos", "softplus", "logSigmoid", "clamp", "affine", "powScalar", "erf",
+  "neg",
+  "exp",
+  "log",
+  "sqrt",
+  "rsqrt",
+  "tanh",
+  "sigmoid",
+  "relu",
+  "silu",
+  "gelu",
+  "geluTanh",
+  "abs",
+  "square",
+  "reciprocal",
+  "sin",
+  "cos",
+  "softplus",
+  "logSigmoid",
+  "clamp",
+  "affine",
+  "powScalar",
+  "erf",
 ] as const;
 type Op = (typeof OPS)[number];
 const PARAMETRIC: readonly Op[] = ["clamp", "affine", "powScalar"];
@@ -27,7 +67,14 @@ function forward(op: Op, dtype: Float | "i32", xs: ArrayLike<number>, p0 = 0, p1
   return out;
 }
 
-function backward(op: Op, dtype: Float, xs: ArrayLike<number>, dys: ArrayLike<number>, p0 = 0, p1 = 0): Float64Array {
+function backward(
+  op: Op,
+  dtype: Float,
+  xs: ArrayLike<number>,
+  dys: ArrayLike<number>,
+  p0 = 0,
+  p1 = 0,
+): Float64Array {
   const x = upload(xs, dtype);
   const dy = upload(dys, dtype);
   const [out] = repeatable(() => {
@@ -51,7 +98,12 @@ describe.each(FLOATS)("unary %s", (dtype) => {
       const x = inputs(op, n, dtype);
       const dy = rounded(rng(n).normals(n), dtype);
       expectClose(forward(op, dtype, x), unaryOracle(op, x), TOLERANCE[dtype], `${op} of ${n}`);
-      expectClose(backward(op, dtype, x, dy), unaryBackwardOracle(op, x, dy), TOLERANCE[dtype], `${op}′ of ${n}`);
+      expectClose(
+        backward(op, dtype, x, dy),
+        unaryBackwardOracle(op, x, dy),
+        TOLERANCE[dtype],
+        `${op}′ of ${n}`,
+      );
     }
   });
 
@@ -63,11 +115,25 @@ describe.each(FLOATS)("unary %s", (dtype) => {
       expectClose(forward("clamp", dtype, x, -1, 2), clamp(x, -1, 2), 0);
       expectClose(backward("clamp", dtype, x, dy, -1, 2), clampBackward(x, dy, -1, 2), 0);
       expectClose(forward("affine", dtype, x, 1.5, -0.5), affine(x, 1.5, -0.5), TOLERANCE[dtype]);
-      expectClose(backward("affine", dtype, x, dy, 1.5, -0.5), dy.map((v) => 1.5 * v), TOLERANCE[dtype]);
+      expectClose(
+        backward("affine", dtype, x, dy, 1.5, -0.5),
+        dy.map((v) => 1.5 * v),
+        TOLERANCE[dtype],
+      );
       for (const exponent of [2, 3, -1, 0, 1, 0.5, -0.5, 1.7]) {
         const base = rounded(positive, dtype);
-        expectClose(forward("powScalar", dtype, base, exponent), powScalar(base, exponent), TOLERANCE[dtype], `x^${exponent}`);
-        expectClose(backward("powScalar", dtype, base, dy, exponent), powScalarBackward(base, dy, exponent), TOLERANCE[dtype], `(x^${exponent})′`);
+        expectClose(
+          forward("powScalar", dtype, base, exponent),
+          powScalar(base, exponent),
+          TOLERANCE[dtype],
+          `x^${exponent}`,
+        );
+        expectClose(
+          backward("powScalar", dtype, base, dy, exponent),
+          powScalarBackward(base, dy, exponent),
+          TOLERANCE[dtype],
+          `(x^${exponent})′`,
+        );
       }
     }
   });
@@ -86,7 +152,16 @@ describe.each(FLOATS)("unary %s", (dtype) => {
 
   it("stays finite far out", () => {
     const far = [-1e30, -200, -90, 90, 200, 1e30];
-    for (const op of ["sigmoid", "tanh", "softplus", "logSigmoid", "gelu", "geluTanh", "silu", "erf"] as const) {
+    for (const op of [
+      "sigmoid",
+      "tanh",
+      "softplus",
+      "logSigmoid",
+      "gelu",
+      "geluTanh",
+      "silu",
+      "erf",
+    ] as const) {
       const x = rounded(far, dtype);
       const ones = new Float64Array(x.length).fill(1);
       expectClose(forward(op, dtype, x), unaryOracle(op, x), TOLERANCE[dtype], op);
@@ -112,8 +187,12 @@ describe("unary limits", () => {
   });
 
   it("does not let a blocked gradient through, even an infinite one", () => {
-    expect(backward("relu", "f32", [-1, 0, 1], [Infinity, Number.NaN, 2])).toEqual(Float64Array.from([0, 0, 2]));
-    expect(backward("clamp", "f32", [-1, 1, 3], [Infinity, 5, Number.NaN], 0, 2)).toEqual(Float64Array.from([0, 5, 0]));
+    expect(backward("relu", "f32", [-1, 0, 1], [Infinity, Number.NaN, 2])).toEqual(
+      Float64Array.from([0, 0, 2]),
+    );
+    expect(backward("clamp", "f32", [-1, 1, 3], [Infinity, 5, Number.NaN], 0, 2)).toEqual(
+      Float64Array.from([0, 5, 0]),
+    );
     expect(backward("abs", "f32", [-2, 0, 2], [3, 3, 3])).toEqual(Float64Array.from([-3, 0, 3]));
   });
 

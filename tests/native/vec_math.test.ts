@@ -1,6 +1,6 @@
 /** The approximations of native/cpu/vec_math.h over the whole range of f32, in units in the last place against double precision. */
 import { describe, expect, it } from "vitest";
-import { unary as unaryOracle, type UnaryName } from "../reference/elementwise.js";
+import { type UnaryName, unary as unaryOracle } from "../reference/elementwise.js";
 import { call, download, poisoned, upload } from "./harness.js";
 
 /** Every 65,521st bit pattern of f32 that lies in [low, high]. */
@@ -58,6 +58,11 @@ describe("vec_math", () => {
   });
 
   it("exp ends in 0 and infinity", () => {
-    expect(Array.from(run(1, Float32Array.from([-87.34, -1000, 88.73, 1000])))).toEqual([0, 0, Infinity, Infinity]);
+    expect(Array.from(run(1, Float32Array.from([-87.34, -1000, 88.73, 1000])))).toEqual([
+      0,
+      0,
+      Infinity,
+      Infinity,
+    ]);
   });
 });

@@ -2,13 +2,20 @@
 
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../lib/errors.js";
-import { Adam, AdamW, clipGradNorm, createOptimizer, type Optimizer, SGD } from "../../lib/optim/index.js";
 import { memory } from "../../lib/native/device.js";
+import { Adam, AdamW, clipGradNorm, createOptimizer, type Optimizer, SGD } from "../../lib/optim/index.js";
 import { scope } from "../../lib/tensor/scope.js";
 import { type Tensor, tensor } from "../../lib/tensor/tensor.js";
 import { download, errorOf } from "../native/harness.js";
 import { toBf16 } from "../reference/array.js";
-import { adamStep, type AdamState, clipFactor, globalNorm, type SgdState, sgdStep } from "../reference/optim.js";
+import {
+  type AdamState,
+  adamStep,
+  clipFactor,
+  globalNorm,
+  type SgdState,
+  sgdStep,
+} from "../reference/optim.js";
 
 const STEPS = 7;
 const SIZES = [[5, 7], [33], [3, 1, 4]];
@@ -20,13 +27,11 @@ function values(shape: readonly number[], seed: number): Float32Array {
 }
 
 function parameters(dtype: "f32" | "bf16"): [string, Tensor][] {
-  return SIZES.map((shape, i) => [
-    `p${i}`,
-    tensor(values(shape, i), { shape, dtype, requiresGrad: true }),
-  ]);
+  return SIZES.map((shape, i) => [`p${i}`, tensor(values(shape, i), { shape, dtype, requiresGrad: true })]);
 }
 
-const gradientOf = (index: number, step: number): Float32Array => values(SIZES[index], 100 + 10 * step + index);
+const gradientOf = (index: number, step: number): Float32Array =>
+  values(SIZES[index], 100 + 10 * step + index);
 
 function setGradients(named: readonly (readonly [string, Tensor])[], step: number): void {
   named.forEach(([, parameter], i) => {
@@ -38,12 +43,24 @@ interface Case {
   name: string;
   make: (params: [string, Tensor][]) => Optimizer;
   /** Oracle: parameter values after all steps. */
-  expected: (start: Float64Array, gradients: (step: number) => Float64Array, decays: boolean, clip: (step: number) => number) => Float64Array;
+  expected: (
+    start: Float64Array,
+    gradients: (step: number) => Float64Array,
+    decays: boolean,
+    clip: (step: number) => number,
+  ) => Float64Array;
 }
 
-function adamOracle(options: { lr: number; beta1: number; beta2: number; weightDecay: number; l2?: boolean }, matrices: boolean): Case["expected"] {
+function adamOracle(
+  options: { lr: number; beta1: number; beta2: number; weightDecay: number; l2?: boolean },
+  matrices: boolean,
+): Case["expected"] {
   return (start, gradients, decays, clip) => {
-    let state: AdamState = { parameter: start, firstMoment: start.map(() => 0), secondMoment: start.map(() => 0) };
+    let state: AdamState = {
+      parameter: start,
+      firstMoment: start.map(() => 0),
+      secondMoment: start.map(() => 0),
+    };
     const weightDecay = decays || !matrices ? options.weightDecay : 0;
     for (let step = 1; step <= STEPS; step++) {
       state = adamStep(state, gradients(step), { ...options, weightDecay, step, clip: clip(step) });
@@ -52,7 +69,13 @@ function adamOracle(options: { lr: number; beta1: number; beta2: number; weightD
   };
 }
 
-function sgdOracle(options: { lr: number; momentum?: number; dampening?: number; nesterov?: boolean; weightDecay?: number }): Case["expected"] {
+function sgdOracle(options: {
+  lr: number;
+  momentum?: number;
+  dampening?: number;
+  nesterov?: boolean;
+  weightDecay?: number;
+}): Case["expected"] {
   return (start, gradients, _, clip) => {
     let state: SgdState = { parameter: start, buffer: start.map(() => 0) };
     for (let step = 1; step <= STEPS; step++) {
@@ -92,7 +115,8 @@ describe.each(CASES)("$name", ({ make, expected }) => {
       const named = parameters(dtype);
       const starts = named.map(([, p]) => download(p));
       const optimizer = make(named);
-      const clip = (step: number): number => clipFactor(globalNorm(SIZES.map((_, i) => gradientOf(i, step))), 2);
+      const clip = (step: number): number =>
+        clipFactor(globalNorm(SIZES.map((_, i) => gradientOf(i, step))), 2);
       for (let step = 1; step <= STEPS; step++) {
         setGradients(named, step);
         const { norm, clip: factor } = clipGradNorm(optimizer.parameters(), 2);
@@ -134,7 +158,12 @@ describe("moments in bf16", () => {
       }
       const oracle = adamOracle({ lr: 0.05, beta1: 0.9, beta2: 0.95, weightDecay: 0.1 }, true);
       named.forEach(([, parameter], i) => {
-        const reference = oracle(starts[i], (step) => Float64Array.from(gradientOf(i, step)), parameter.rank >= 2, () => 1);
+        const reference = oracle(
+          starts[i],
+          (step) => Float64Array.from(gradientOf(i, step)),
+          parameter.rank >= 2,
+          () => 1,
+        );
         // Moments carry 2⁻⁸ of error; seven updates of 0.05 move values of about 1.
         expect(errorOf(download(parameter), reference)).toBeLessThan(3e-3);
       });
@@ -190,7 +219,12 @@ describe("steps", () => {
       named.forEach(([, parameter], i) => {
         const lr = i === 0 ? 0.05 : 0.25;
         const gradient = gradientOf(i, 1);
-        expect(errorOf(download(parameter), starts[i].map((x, j) => x - lr * gradient[j]))).toBeLessThan(1e-6);
+        expect(
+          errorOf(
+            download(parameter),
+            starts[i].map((x, j) => x - lr * gradient[j]),
+          ),
+        ).toBeLessThan(1e-6);
       });
       optimizer.lr = 0.2;
       expect([optimizer.lr, optimizer.lrMultiplier]).toEqual([0.2, 1]);
@@ -217,11 +251,12 @@ describe("steps", () => {
       ]);
       const second = make(copies);
       const saved = new Map(first.namedState().map(({ name, tensor: t }) => [name, t.dataSync()]));
-      for (const { name, tensor: target } of second.namedState()) target.write(saved.get(name) as Float32Array);
+      for (const { name, tensor: target } of second.namedState())
+        target.write(saved.get(name) as Float32Array);
       second.loadState(first.state());
       run(first, named, 4, 6);
       run(second, copies, 4, 6);
-      copies.forEach(([, p], i) => expect(download(p)).toEqual(download(named[i][1])));
+      for (const [i, [, p]] of copies.entries()) expect(download(p)).toEqual(download(named[i][1]));
       expect(second.state()).toEqual({ step: 6 });
       first.dispose();
       second.dispose();
@@ -263,24 +298,44 @@ describe("options", () => {
   };
 
   it("name what is wrong and what was meant", () => {
-    expect(thrown(() => new AdamW({ params: params(), weightDeacy: 0.1 } as never)).message).toContain('"weightDecay"');
-    expect(thrown(() => new SGD({ params: params(), lr: -1 })).message).toContain("lr must be a number from 0");
+    expect(thrown(() => new AdamW({ params: params(), weightDeacy: 0.1 } as never)).message).toContain(
+      '"weightDecay"',
+    );
+    expect(thrown(() => new SGD({ params: params(), lr: -1 })).message).toContain(
+      "lr must be a number from 0",
+    );
     expect(thrown(() => new AdamW({ params: params(), betas: [0.9, 1] })).message).toContain("betas[1]");
-    expect(thrown(() => new SGD({ params: params(), nesterov: true })).message).toContain("nesterov needs a momentum");
+    expect(thrown(() => new SGD({ params: params(), nesterov: true })).message).toContain(
+      "nesterov needs a momentum",
+    );
     expect(thrown(() => new AdamW({ params: [] })).message).toContain("no parameters");
     expect(thrown(() => new AdamW({ params: [...params(), ...params()] })).message).toContain("twice");
-    expect(thrown(() => createOptimizer(params() as never, { type: "adamW2" as never })).message).toContain('"adamw"');
-    expect(thrown(() => clipGradNorm(params().map(([, p]) => p), 1)).message).toContain("backward()");
+    expect(thrown(() => createOptimizer(params() as never, { type: "adamW2" as never })).message).toContain(
+      '"adamw"',
+    );
+    expect(
+      thrown(() =>
+        clipGradNorm(
+          params().map(([, p]) => p),
+          1,
+        ),
+      ).message,
+    ).toContain("backward()");
     expect(thrown(() => clipGradNorm([], -1)).message).toContain("maxNorm");
   });
 
   it("make optimizers by name with PyTorch's defaults", () => {
     scope(() => {
       const identity = (config: object) => createOptimizer(params() as never, config).identity();
-      expect(identity({})).toMatchObject({ type: "adamw", lr: 1e-3, betas: [0.9, 0.95], weightDecay: 0.1, decayed: ["w"] });
+      expect(identity({})).toMatchObject({
+        type: "adamw",
+        lr: 1e-3,
+        betas: [0.9, 0.95],
+        weightDecay: 0.1,
+        decayed: ["w"],
+      });
       expect(identity({ type: "adam" })).toMatchObject({ type: "adam", betas: [0.9, 0.999], weightDecay: 0 });
       expect(identity({ type: "sgd", lr: 0.1 })).toMatchObject({ type: "sgd", lr: 0.1, momentum: 0 });
     });
   });
 });
-

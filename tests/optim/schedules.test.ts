@@ -14,7 +14,11 @@ describe("schedules", () => {
     ["cosine", cosineSchedule, { warmupSteps: 7, totalSteps: 40, minRatio: 0.1 }],
     ["cosine", cosineSchedule, { totalSteps: 50 }],
     ["wsd", wsdSchedule, { warmupSteps: 7, totalSteps: 40, decaySteps: 11 }],
-    ["wsd", wsdSchedule, { warmupSteps: 3, totalSteps: 40, decaySteps: 20, minRatio: 0.1, decayShape: "cosine" }],
+    [
+      "wsd",
+      wsdSchedule,
+      { warmupSteps: 3, totalSteps: 40, decaySteps: 20, minRatio: 0.1, decayShape: "cosine" },
+    ],
     ["wsd", wsdSchedule, { totalSteps: 40, decaySteps: 9, minRatio: 0.05, decayShape: "sqrt" }],
   ] as [string, (step: number, options: ScheduleOptions) => number, ScheduleOptions][])(
     "%s equals the oracle",
@@ -26,7 +30,9 @@ describe("schedules", () => {
 
   it("linear falls straight from the peak to its minimum", () => {
     const schedule = parseSchedule("linear", { warmupSteps: 4, totalSteps: 12, minRatio: 0.2 });
-    expect([0, 2, 4, 8, 12, 99].map(schedule)).toEqual([0, 0.5, 1, 0.6, 0.2, 0.2].map((x) => expect.closeTo(x, 14)));
+    expect([0, 2, 4, 8, 12, 99].map(schedule)).toEqual(
+      [0, 0.5, 1, 0.6, 0.2, 0.2].map((x) => expect.closeTo(x, 14)),
+    );
   });
 
   it("begin their warm-up at zero, at one part, or as nanoGPT does", () => {
@@ -57,7 +63,9 @@ describe("schedules", () => {
     expect(message("constant", { warmupstep: 3 })).toContain('"warmupSteps"');
     expect(message("constant", { warmupSteps: -1 })).toContain("warmupSteps");
     expect(message("cosine", { totalSteps: 3, minRatio: 2 })).toContain("minRatio");
-    expect(message("wsd", { totalSteps: 10, warmupSteps: 8, decaySteps: 4 })).toContain("more than totalSteps 10");
+    expect(message("wsd", { totalSteps: 10, warmupSteps: 8, decaySteps: 4 })).toContain(
+      "more than totalSteps 10",
+    );
     expect(message("wsd", { totalSteps: 10, decayShape: "square" })).toContain("decayShape");
   });
 });

@@ -104,9 +104,21 @@ describe("the tape", () => {
         return gradientOf(h);
       });
     const plain = gradients((loss) => loss);
-    expectClose(gradients((loss) => loss.mul(-2)), plain.map((v) => -2 * v), 1e-6);
-    expectClose(gradients((loss) => [loss, loss.mul(2)]), plain.map((v) => 3 * v), 1e-6);
-    expectClose(gradients((loss) => [loss, loss]), plain.map((v) => 2 * v), 1e-6);
+    expectClose(
+      gradients((loss) => loss.mul(-2)),
+      plain.map((v) => -2 * v),
+      1e-6,
+    );
+    expectClose(
+      gradients((loss) => [loss, loss.mul(2)]),
+      plain.map((v) => 3 * v),
+      1e-6,
+    );
+    expectClose(
+      gradients((loss) => [loss, loss]),
+      plain.map((v) => 2 * v),
+      1e-6,
+    );
   });
 
   it("gives bf16 leaves gradients in f32 and rounds those of intermediate tensors", () => {
@@ -149,9 +161,13 @@ describe("the tape", () => {
   it("says what a root needs", () => {
     scope(() => {
       const x = leaf([1, 2]);
-      expect(() => x.mul(2).backward()).toThrow("backward: a root of shape [2] needs its gradient; only scalars default to 1.");
+      expect(() => x.mul(2).backward()).toThrow(
+        "backward: a root of shape [2] needs its gradient; only scalars default to 1.",
+      );
       expect(() => tensor(1).backward()).toThrow(ShapeError);
-      expect(() => backward(x.mul(2), { gradients: [ones([3])] })).toThrow("A gradient of shape [3] was given to a tensor of shape [2].");
+      expect(() => backward(x.mul(2), { gradients: [ones([3])] })).toThrow(
+        "A gradient of shape [3] was given to a tensor of shape [2].",
+      );
     });
   });
 });
@@ -252,7 +268,10 @@ describe("an operation of one's own", () => {
         const y = noGrad(() => w.sum());
         record("fill", [w], [y], (_, sink) =>
           sink.into(w, (target, accumulate) => {
-            const values = Float32Array.from(target.shape[0] === 3 && accumulate ? target.dataSync() : [0, 0, 0], (v) => v + value);
+            const values = Float32Array.from(
+              target.shape[0] === 3 && accumulate ? target.dataSync() : [0, 0, 0],
+              (v) => v + value,
+            );
             target.write(values);
           }),
         );
@@ -284,7 +303,11 @@ describe("an operation of one's own", () => {
         });
       }
       expect(last).toBeLessThan(1e-6);
-      expectClose(download(stack([weight.reshape([2]).slice(0, 0, 1), weight.reshape([2]).slice(0, 1), bias])), [1.5, -0.5, 0.25], 1e-3);
+      expectClose(
+        download(stack([weight.reshape([2]).slice(0, 0, 1), weight.reshape([2]).slice(0, 1), bias])),
+        [1.5, -0.5, 0.25],
+        1e-3,
+      );
     });
   });
 });

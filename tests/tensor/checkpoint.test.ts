@@ -1,12 +1,27 @@
 import { describe, expect, it } from "vitest";
-import * as anneal from "../../lib/tensor/index.js";
-import { backward, checkpoint, dropout, isRecomputing, linear, manualSeed, randomState, scope, type Tensor, updateRouterBias } from "../../lib/tensor/index.js";
 import { memory } from "../../lib/native/device.js";
+import * as anneal from "../../lib/tensor/index.js";
+import {
+  backward,
+  checkpoint,
+  dropout,
+  isRecomputing,
+  linear,
+  manualSeed,
+  randomState,
+  scope,
+  type Tensor,
+  updateRouterBias,
+} from "../../lib/tensor/index.js";
 import { upload } from "../native/harness.js";
 import { rng } from "../reference/array.js";
 
 /** Bytes of the results and of every gradient of one pass, with or without checkpointing. */
-function pass(dtype: "f32" | "bf16", apply: (body: (x: Tensor) => Tensor, x: Tensor) => Tensor, inputNeedsGrad = true): string[] {
+function pass(
+  dtype: "f32" | "bf16",
+  apply: (body: (x: Tensor) => Tensor, x: Tensor) => Tensor,
+  inputNeedsGrad = true,
+): string[] {
   manualSeed(17);
   return scope(() => {
     const weights = [1, 2, 3].map((seed) => {
@@ -76,6 +91,25 @@ describe("checkpoint", () => {
       });
       expect(gradients[1]).toEqual(gradients[0]);
     });
+  });
+
+  it("holds a fused loss whose only differentiable tensor is a parameter inside", () => {
+    scope(() => {
+      const gradients = [false, true].map((checkpointed) => {
+        const weight = upload(rng(1).normals(20), "f32", [5, 4]);
+        weight.requiresGrad = true;
+        const hidden = upload(rng(2).normals(12), "f32", [3, 4]);
+        const body = (h: Tensor): Tensor =>
+          anneal.linearCrossEntropy(h, weight, upload([0, 3, 1], "i32")).loss;
+        (checkpointed ? checkpoint(body, hidden) : body(hidden)).backward();
+        return [...(weight.grad as Tensor).dataSync()];
+      });
+      expect(gradients[1]).toEqual(gradients[0]);
+    });
+  });
+
+  it("records nothing where nothing requires a gradient", () => {
+    scope(() => expect(checkpoint((h) => h.exp(), upload([1, 2])).requiresGrad).toBe(false));
   });
 
   it("walks twice when the graph is retained", () => {

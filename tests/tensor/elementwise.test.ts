@@ -6,10 +6,15 @@ import { download, expectClose, FLOATS, type Float, rounded, TOLERANCE, upload }
 import { rng, sizeOf } from "../reference/array.js";
 import * as reference from "../reference/elementwise.js";
 
+const operations = { ...anneal };
 const SHAPES = [[], [0], [1], [7], [3, 5], [2, 3, 17], [4, 0, 2]];
 
 /** A leaf that holds values, and the values as its dtype rounds them. */
-function leaf(values: ArrayLike<number>, dtype: Float, shape: readonly number[]): { t: Tensor; values: Float64Array } {
+function leaf(
+  values: ArrayLike<number>,
+  dtype: Float,
+  shape: readonly number[],
+): { t: Tensor; values: Float64Array } {
   const t = upload(values, dtype, shape);
   t.requiresGrad = true;
   return { t, values: rounded(values, dtype) };
@@ -21,8 +26,25 @@ function send(y: Tensor, dy: ArrayLike<number>): void {
 }
 
 const UNARY = [
-  "neg", "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "silu", "gelu", "geluTanh", "abs", "square", "reciprocal",
-  "sin", "cos", "softplus", "logSigmoid", "erf",
+  "neg",
+  "exp",
+  "log",
+  "sqrt",
+  "rsqrt",
+  "tanh",
+  "sigmoid",
+  "relu",
+  "silu",
+  "gelu",
+  "geluTanh",
+  "abs",
+  "square",
+  "reciprocal",
+  "sin",
+  "cos",
+  "softplus",
+  "logSigmoid",
+  "erf",
 ] as const;
 const POSITIVE = ["log", "sqrt", "rsqrt", "reciprocal"];
 
@@ -35,11 +57,16 @@ describe.each(FLOATS)("functions of one %s tensor", (dtype) => {
         const values = POSITIVE.includes(name) ? random.uniforms(size, 0.2, 4) : random.uniforms(size, -4, 4);
         const x = leaf(values, dtype, shape);
         const dy = rounded(random.normals(size), dtype);
-        const y = anneal[name](x.t);
+        const y = operations[name](x.t);
         expect(y.shape).toEqual(shape);
         expectClose(download(y), reference.unary(name, x.values), TOLERANCE[dtype], name);
         send(y, dy);
-        expectClose(download(x.t.grad as Tensor), reference.unaryBackward(name, x.values, dy), 2 * TOLERANCE[dtype], `d${name}`);
+        expectClose(
+          download(x.t.grad as Tensor),
+          reference.unaryBackward(name, x.values, dy),
+          2 * TOLERANCE[dtype],
+          `d${name}`,
+        );
       });
     }
   });
@@ -60,7 +87,11 @@ describe.each(FLOATS)("functions of one %s tensor", (dtype) => {
       add((x) => x.pow(2.5), reference.powScalar(exact, 2.5), reference.powScalarBackward(exact, dy, 2.5));
       add((x) => x.pow(0), reference.powScalar(exact, 0), reference.powScalarBackward(exact, dy, 0));
       add((x) => x.addScalar(1.5), reference.affine(exact, 1, 1.5), dy);
-      add((x) => x.mulScalar(-3), reference.affine(exact, -3, 0), dy.map((v) => -3 * v));
+      add(
+        (x) => x.mulScalar(-3),
+        reference.affine(exact, -3, 0),
+        dy.map((v) => -3 * v),
+      );
       for (const [y, expected, dx, x] of cases) {
         expectClose(download(y), expected, TOLERANCE[dtype]);
         send(y, dy);
@@ -70,44 +101,83 @@ describe.each(FLOATS)("functions of one %s tensor", (dtype) => {
   });
 });
 
-const BINARY = { add: "add", sub: "sub", mul: "mul", div: "div", pow: "pow", minimum: "min", maximum: "max" } as const;
+const BINARY = {
+  add: "add",
+  sub: "sub",
+  mul: "mul",
+  div: "div",
+  pow: "pow",
+  minimum: "min",
+  maximum: "max",
+} as const;
 const PAIRS: [number[], number[]][] = [
   [[], []],
   [[3], [3]],
   [[2, 3], [3]],
   [[3], [2, 3]],
-  [[2, 1, 4], [3, 1]],
+  [
+    [2, 1, 4],
+    [3, 1],
+  ],
   [[], [2, 2]],
   [[1], [0]],
-  [[2, 0, 3], [1, 3]],
-  [[5, 1], [1, 4]],
-  [[2, 3, 4], [2, 1, 4]],
-  [[2, 1, 3, 1, 2, 1, 2], [2, 1, 3, 1, 2, 1, 2]],
-  [[2, 2, 2, 2, 2, 2, 2, 3], [2, 2, 2, 3]],
+  [
+    [2, 0, 3],
+    [1, 3],
+  ],
+  [
+    [5, 1],
+    [1, 4],
+  ],
+  [
+    [2, 3, 4],
+    [2, 1, 4],
+  ],
+  [
+    [2, 1, 3, 1, 2, 1, 2],
+    [2, 1, 3, 1, 2, 1, 2],
+  ],
+  [
+    [2, 2, 2, 2, 2, 2, 2, 3],
+    [2, 2, 2, 3],
+  ],
 ];
 
 /** Values and shape of the left operand, then of the right one. */
 type Sides = [ArrayLike<number>, number[], ArrayLike<number>, number[]];
 
 describe.each(FLOATS)("arithmetic of two %s tensors", (dtype) => {
-  it.each(Object.keys(BINARY) as (keyof typeof BINARY)[])("%s broadcasts and sums its gradients back", (name) => {
-    for (const [aShape, bShape] of PAIRS) {
-      scope(() => {
-        const random = rng(7);
-        const a = leaf(random.uniforms(sizeOf(aShape), 0.4, 2), dtype, aShape);
-        const b = leaf(random.uniforms(sizeOf(bShape), 0.4, 2), dtype, bShape);
-        const y = anneal[name](a.t, b.t);
-        const expected = reference.binary(BINARY[name], a.values, aShape, b.values, bShape);
-        expect(y.shape).toEqual(expected.shape);
-        expectClose(download(y), expected.out, TOLERANCE[dtype], name);
-        const dy = rounded(random.uniforms(y.size, 0.5, 1), dtype);
-        send(y, dy);
-        const gradients = reference.binaryBackward(BINARY[name], a.values, aShape, b.values, bShape, dy);
-        expectClose(download(a.t.grad as Tensor), gradients.da, 3 * TOLERANCE[dtype], `d${name}/da ${aShape} ${bShape}`);
-        expectClose(download(b.t.grad as Tensor), gradients.db, 3 * TOLERANCE[dtype], `d${name}/db ${aShape} ${bShape}`);
-      });
-    }
-  });
+  it.each(Object.keys(BINARY) as (keyof typeof BINARY)[])(
+    "%s broadcasts and sums its gradients back",
+    (name) => {
+      for (const [aShape, bShape] of PAIRS) {
+        scope(() => {
+          const random = rng(7);
+          const a = leaf(random.uniforms(sizeOf(aShape), 0.4, 2), dtype, aShape);
+          const b = leaf(random.uniforms(sizeOf(bShape), 0.4, 2), dtype, bShape);
+          const y = operations[name](a.t, b.t);
+          const expected = reference.binary(BINARY[name], a.values, aShape, b.values, bShape);
+          expect(y.shape).toEqual(expected.shape);
+          expectClose(download(y), expected.out, TOLERANCE[dtype], name);
+          const dy = rounded(random.uniforms(y.size, 0.5, 1), dtype);
+          send(y, dy);
+          const gradients = reference.binaryBackward(BINARY[name], a.values, aShape, b.values, bShape, dy);
+          expectClose(
+            download(a.t.grad as Tensor),
+            gradients.da,
+            3 * TOLERANCE[dtype],
+            `d${name}/da ${aShape} ${bShape}`,
+          );
+          expectClose(
+            download(b.t.grad as Tensor),
+            gradients.db,
+            3 * TOLERANCE[dtype],
+            `d${name}/db ${aShape} ${bShape}`,
+          );
+        });
+      }
+    },
+  );
 
   it("takes a number on either side", () => {
     scope(() => {
@@ -115,7 +185,7 @@ describe.each(FLOATS)("arithmetic of two %s tensors", (dtype) => {
       for (const name of Object.keys(BINARY) as (keyof typeof BINARY)[]) {
         for (const numberFirst of [false, true]) {
           const x = leaf(values, dtype, [11]);
-          const y = numberFirst ? anneal[name](1.25, x.t) : anneal[name](x.t, 1.25);
+          const y = numberFirst ? operations[name](1.25, x.t) : operations[name](x.t, 1.25);
           const sides: Sides = numberFirst ? [[1.25], [], x.values, [11]] : [x.values, [11], [1.25], []];
           expectClose(download(y), reference.binary(BINARY[name], ...sides).out, TOLERANCE[dtype], name);
           send(y, new Float64Array(11).fill(1));
@@ -170,11 +240,15 @@ describe("arithmetic", () => {
       expect(() => a.add(anneal.zeros([2]))).toThrow(ShapeError);
       expect(() => a.add(anneal.zeros([2]))).toThrow("add: shapes [2, 3] and [2] do not broadcast");
       expect(() => a.mul(anneal.zeros([3], { dtype: "bf16" }))).toThrow(DtypeError);
-      expect(() => a.mul(anneal.zeros([3], { dtype: "bf16" }))).toThrow("mul: operands have dtypes f32 and bf16; cast one of them with to().");
+      expect(() => a.mul(anneal.zeros([3], { dtype: "bf16" }))).toThrow(
+        "mul: operands have dtypes f32 and bf16; cast one of them with to().",
+      );
       expect(() => anneal.add(1, 2)).toThrow(DtypeError);
       expect(() => anneal.exp(anneal.arange(0, 3))).toThrow("exp: x must be f32 or bf16, got i32.");
       const alternating = [2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2];
-      expect(() => anneal.zeros(alternating).add(anneal.zeros(alternating.map((n) => 3 - n)))).toThrow(/at most 6/);
+      expect(() => anneal.zeros(alternating).add(anneal.zeros(alternating.map((n) => 3 - n)))).toThrow(
+        /at most 6/,
+      );
     });
   });
 });
@@ -187,10 +261,12 @@ describe("comparisons and logic", () => {
       scope(() => {
         const a = rng(1).integers(24, 3);
         const b = rng(2).integers(4, 3);
-        const y = anneal[name](upload(a, dtype, [2, 3, 4]), upload(b, dtype, [4]));
+        const y = operations[name](upload(a, dtype, [2, 3, 4]), upload(b, dtype, [4]));
         expect(y.dtype).toBe("u8");
         expect(download(y)).toEqual(reference.binary(name, a, [2, 3, 4], b, [4]).out);
-        expect(download(anneal[name](upload(a, dtype, [24]), 1))).toEqual(reference.binary(name, a, [24], [1], []).out);
+        expect(download(operations[name](upload(a, dtype, [24]), 1))).toEqual(
+          reference.binary(name, a, [24], [1], []).out,
+        );
       });
     }
   });
@@ -215,7 +291,11 @@ describe("where", () => {
       const a = leaf(random.normals(8), dtype, [2, 1, 4]);
       const b = leaf(random.normals(4), dtype, [4]);
       const y = anneal.where(upload(condition.values, "u8", [3, 1]), a.t, b.t);
-      const expected = reference.where(condition, { values: a.values, shape: [2, 1, 4] }, { values: b.values, shape: [4] });
+      const expected = reference.where(
+        condition,
+        { values: a.values, shape: [2, 1, 4] },
+        { values: b.values, shape: [4] },
+      );
       expect(y.shape).toEqual(expected.shape);
       expect(download(y)).toEqual(expected.out);
       const dy = rounded(random.normals(24), dtype);

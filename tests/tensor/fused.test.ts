@@ -59,7 +59,10 @@ describe("look-up, norms, activations", () => {
       expectGradients((x, r, w) => norm(x, r, w).y.mul(1.5), inputs);
       expectGradients((x, r, w) => norm(x, r, w).sum.mul(1.5), inputs);
       expectGradients((x, w) => Object.values(norm(x, x, w)), [of(4, 7), of(7)]);
-      expectGradients((x, r, w) => Object.values(norm(x, r, w)), [{ ...of(4, 7), differentiable: false }, of(4, 7), of(7)]);
+      expectGradients(
+        (x, r, w) => Object.values(norm(x, r, w)),
+        [{ ...of(4, 7), differentiable: false }, of(4, 7), of(7)],
+      );
     }
   });
 
@@ -77,10 +80,13 @@ describe("look-up, norms, activations", () => {
   });
 
   it("dropout, drawn again with the same numbers", () => {
-    expectGradients((x) => {
-      manualSeed(5);
-      return anneal.dropout(anneal.dropout(x, 0.3), 0.5);
-    }, [of(8, 9)]);
+    expectGradients(
+      (x) => {
+        manualSeed(5);
+        return anneal.dropout(anneal.dropout(x, 0.3), 0.5);
+      },
+      [of(8, 9)],
+    );
   });
 });
 
@@ -98,25 +104,31 @@ describe("rotary embedding", () => {
     { inputInterleaved: true, outputInterleaved: false, offset: 1 },
   ])("%o", (options) => {
     expectGradients((x) => anneal.rope(x, ids(0, 3, 9), table(), options), [of(3, 2, 6)]);
-    expectGradients((x) => {
-      const y = anneal.rope(x.mul(2), ids(0, 3, 9), table(), { ...options, inPlace: options.outputInterleaved === undefined });
-      return [y, y.mul(3)];
-    }, [of(3, 2, 6)]);
+    expectGradients(
+      (x) => {
+        const y = anneal.rope(x.mul(2), ids(0, 3, 9), table(), {
+          ...options,
+          inPlace: options.outputInterleaved === undefined,
+        });
+        return [y, y.mul(3)];
+      },
+      [of(3, 2, 6)],
+    );
   });
 });
 
 describe("attention", () => {
   const inputs = [of(7, 4, 6), of(7, 2, 6), of(7, 2, 5)];
 
-  it.each([
-    {},
-    { causal: false },
-    { window: 2 },
-    { softcap: 2 },
-    { scale: 0.3 },
-  ])("over packed segments, grouped heads, another value size, %o", (options) => {
-    expectGradients((q, k, v) => anneal.attention(q, k, v, { segments: anneal.segmentsOf([3, 0, 4]), ...options }), inputs);
-  });
+  it.each([{}, { causal: false }, { window: 2 }, { softcap: 2 }, { scale: 0.3 }])(
+    "over packed segments, grouped heads, another value size, %o",
+    (options) => {
+      expectGradients(
+        (q, k, v) => anneal.attention(q, k, v, { segments: anneal.segmentsOf([3, 0, 4]), ...options }),
+        inputs,
+      );
+    },
+  );
 
   it("on a fused projection, and on one tensor three times", () => {
     expectGradients((x) => anneal.attentionPacked(x, 2, { segments: anneal.segmentsOf([5]) }), [of(5, 24)]);
@@ -164,7 +176,15 @@ describe("mixture of experts", () => {
     { scoring: "softmax", counting: "chosen" },
   ] as const)("balanceLoss, %o", (choice) => {
     const x = { shape: [6, 6], values: Array.from({ length: 36 }, (_, i) => (((i * 11) % 36) - 18) / 10) };
-    expectGradients((l) => anneal.balanceLoss(l, anneal.route(l, null, { ...options, ...choice }), { sequences: 2, alpha: 0.5, ...choice }), [x]);
+    expectGradients(
+      (l) =>
+        anneal.balanceLoss(l, anneal.route(l, null, { ...options, ...choice }), {
+          sequences: 2,
+          alpha: 0.5,
+          ...choice,
+        }),
+      [x],
+    );
   });
 
   it("permuteTokens and combineTokens, with and without an addend", () => {
@@ -188,7 +208,10 @@ describe("losses fused with the projection", () => {
     { labelSmoothing: 0.1, zLoss: 0.01, softcap: 5, chunkRows: 2 },
   ])("linearCrossEntropy, %o", (options) => {
     expectGradients((h, w) => anneal.linearCrossEntropy(h, w, targets(), options).loss, inputs);
-    expectGradients((h, w) => anneal.linearCrossEntropy(h.tanh(), w.mul(2), targets(), options).loss.mul(3), inputs);
+    expectGradients(
+      (h, w) => anneal.linearCrossEntropy(h.tanh(), w.mul(2), targets(), options).loss.mul(3),
+      inputs,
+    );
   });
 
   it("linearCrossEntropy with one side fixed", () => {
@@ -202,7 +225,10 @@ describe("losses fused with the projection", () => {
       expectGradients((h, w) => Object.values(anneal.tokenLogProbs(h, w, targets(), options)), inputs);
       expectGradients((h, w) => anneal.tokenLogProbs(h, w, targets(), options).logProbs.mul(2), inputs);
       expectGradients((h, w) => anneal.tokenLogProbs(h, w, targets(), options).entropy.mul(2), inputs);
-      expectGradients((h, w) => anneal.tokenLogProbs(h, w, targets(), options).entropy, [of(6, 4), { ...of(9, 4), differentiable: false }]);
+      expectGradients(
+        (h, w) => anneal.tokenLogProbs(h, w, targets(), options).entropy,
+        [of(6, 4), { ...of(9, 4), differentiable: false }],
+      );
     }
   });
 });

@@ -52,7 +52,14 @@ describe.each(FLOATS)("in %s", (dtype) => {
         x.requiresGrad = true;
         src.requiresGrad = true;
         const y = x.scatterAdd(axis, upload(index, "i32", indexShape), src);
-        const expected = reference.scatterAdd(rounded(base, dtype), shape, at, index, rounded(source, dtype), picks);
+        const expected = reference.scatterAdd(
+          rounded(base, dtype),
+          shape,
+          at,
+          index,
+          rounded(source, dtype),
+          picks,
+        );
         expectClose(download(y), expected, 2 * TOLERANCE[dtype]);
         expect(download(x)).toEqual(rounded(base, dtype));
         const dy = rounded(rng(6).normals(y.size), dtype);
@@ -85,7 +92,9 @@ it("indexSelect and gather take integers and booleans too", () => {
     const index = anneal.tensor(Int32Array.of(2, 0));
     expect([...x.indexSelect(index).dataSync()]).toEqual([4, 5, 0, 1]);
     expect([...x.gt(2).indexSelect(index).dataSync()]).toEqual([1, 1, 0, 0]);
-    expect([...x.gather(1, anneal.tensor(Int32Array.of(1, 0, 1), { shape: [3, 1] })).dataSync()]).toEqual([1, 2, 5]);
+    expect([...x.gather(1, anneal.tensor(Int32Array.of(1, 0, 1), { shape: [3, 1] })).dataSync()]).toEqual([
+      1, 2, 5,
+    ]);
     expect(x.indexSelect(anneal.tensor(new Int32Array(0))).shape).toEqual([0, 2]);
   });
 });
@@ -108,7 +117,9 @@ describe("errors", () => {
     scope(() => {
       const x = anneal.zeros([2, 3]);
       expect(() => x.gather(1, anneal.zeros([2, 1]))).toThrow("gather: index must be i32, got f32.");
-      expect(() => x.gather(1, anneal.zeros([3, 1], { dtype: "i32" }))).toThrow("gather: index must have shape [2, any], got [3, 1].");
+      expect(() => x.gather(1, anneal.zeros([3, 1], { dtype: "i32" }))).toThrow(
+        "gather: index must have shape [2, any], got [3, 1].",
+      );
       expect(() => x.indexSelect(anneal.zeros([1, 1], { dtype: "i32" }))).toThrow(ShapeError);
     });
   });

@@ -33,7 +33,11 @@ export interface GradientOptions {
  * Asserts that `backward` gives the gradient of Σ weights·outputs (random weights on every element of every output) with respect to each input, in f32,
  * against central differences of the forward pass summed in double precision.
  */
-export function expectGradients(operation: Operation, inputs: readonly Input[], options: GradientOptions = {}): void {
+export function expectGradients(
+  operation: Operation,
+  inputs: readonly Input[],
+  options: GradientOptions = {},
+): void {
   const { step = 1e-2, tolerance = 3e-3, seed = 1 } = options;
   const random = rng(seed);
   const points = inputs.map(({ shape, values }) => {

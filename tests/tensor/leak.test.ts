@@ -15,7 +15,14 @@ const VOCAB = 31;
 /** A small transformer block with a mixture of experts, from embedding to loss: most operations of a training step. */
 function model(dtype: "f32" | "bf16") {
   const parameter = (seed: number, ...shape: number[]): Tensor => {
-    const t = upload(rng(seed).normals(shape.reduce((a, b) => a * b, 1), 0.2), dtype, shape);
+    const t = upload(
+      rng(seed).normals(
+        shape.reduce((a, b) => a * b, 1),
+        0.2,
+      ),
+      dtype,
+      shape,
+    );
     t.requiresGrad = true;
     return keep(t);
   };
@@ -31,11 +38,18 @@ function model(dtype: "f32" | "bf16") {
   };
   const totals = keep(anneal.zeros([4], { dtype: "i32" }));
   const experts = (x: Tensor): Tensor => {
-    const routing = anneal.route(anneal.linearF32(x, parameters.router), null, { chosen: 2, scoring: "sigmoid", normalise: true });
+    const routing = anneal.route(anneal.linearF32(x, parameters.router), null, {
+      chosen: 2,
+      scoring: "sigmoid",
+      normalise: true,
+    });
     const dispatch = anneal.sortByExpert(routing.ids, 4, totals);
     const rows = anneal.groupedLinear(anneal.permuteTokens(x, dispatch), parameters.up, dispatch.offsets);
     return anneal.combineTokens(
-      anneal.groupedLinear(anneal.gatedPacked(rows), parameters.down, dispatch.offsets), routing.weights, dispatch, x,
+      anneal.groupedLinear(anneal.gatedPacked(rows), parameters.down, dispatch.offsets),
+      routing.weights,
+      dispatch,
+      x,
     );
   };
   const step = (recompute: boolean): Tensor => {
@@ -43,7 +57,9 @@ function model(dtype: "f32" | "bf16") {
     const h = anneal.embedding(ids, parameters.embedding);
     const normed = anneal.rmsNorm(h, parameters.norm, 1e-5);
     const qkv = anneal.linear(normed, parameters.qkv, parameters.bias);
-    const mixed = anneal.attentionPacked(qkv, 2, { segments: anneal.segmentsOf([10, 14]) }).reshape([TOKENS, WIDTH]);
+    const mixed = anneal
+      .attentionPacked(qkv, 2, { segments: anneal.segmentsOf([10, 14]) })
+      .reshape([TOKENS, WIDTH]);
     const { y, sum } = anneal.addRmsNorm(anneal.dropout(mixed, 0.1), h, parameters.norm2, 1e-5);
     const out = recompute ? checkpoint(experts, y) : experts(y);
     const { loss } = anneal.linearCrossEntropy(out.add(sum), parameters.embedding, ids);
@@ -79,7 +95,10 @@ describe("training steps inside a scope", () => {
     for (let i = 0; i < STEPS; i++) once();
     await synchronize();
     const after = memory();
-    expect({ buffers: after.buffers, live: after.live }).toEqual({ buffers: before.buffers, live: before.live });
+    expect({ buffers: after.buffers, live: after.live }).toEqual({
+      buffers: before.buffers,
+      live: before.live,
+    });
     expect(after.reserved, "no memory from the system after the first steps").toBe(before.reserved);
     dispose([parameters, totals]);
   });
@@ -99,7 +118,10 @@ describe("training steps outside every scope", () => {
       clearGradients(parameters);
     }
     const after = memory();
-    expect({ buffers: after.buffers, live: after.live }).toEqual({ buffers: before.buffers, live: before.live });
+    expect({ buffers: after.buffers, live: after.live }).toEqual({
+      buffers: before.buffers,
+      live: before.live,
+    });
     dispose([parameters, totals]);
   });
 });
@@ -115,7 +137,7 @@ describe("one operation outside every scope", () => {
     "power of itself": (x) => x.pow(x),
     "maximum with a number": (x) => x.maximum(1),
     "minimum with itself": (x) => x.minimum(x),
-    "where": (x) => anneal.where(MASK as Tensor, x, 0),
+    where: (x) => anneal.where(MASK as Tensor, x, 0),
     cast: (x) => x.to("bf16"),
     "sum of one axis": (x) => x.sum(0),
     mean: (x) => x.mean(),
@@ -158,7 +180,9 @@ describe("one operation outside every scope", () => {
       x.requiresGrad = train;
       const before = memory();
       const result = operation(x);
-      const outputs = (Array.isArray(result) ? result : [result]).filter((output) => output.requiresGrad === train);
+      const outputs = (Array.isArray(result) ? result : [result]).filter(
+        (output) => output.requiresGrad === train,
+      );
       if (train) {
         const gradients = outputs.map((output) => output.to(output.dtype).detach());
         backward(outputs, { gradients });

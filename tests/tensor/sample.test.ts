@@ -21,13 +21,21 @@ describe.each(FLOATS)("sampleTokens from %s logits", (dtype) => {
   ])("draws the oracle's tokens with %o", (options) => {
     scope(() => {
       const values = rounded(rng(1).normals(ROWS * VOCAB, 2), dtype);
-      const { ids, logProbs } = sampleTokens(upload(values, dtype, [3, 3, VOCAB]), { ...options, seed: 11, offset: 5 });
+      const { ids, logProbs } = sampleTokens(upload(values, dtype, [3, 3, VOCAB]), {
+        ...options,
+        seed: 11,
+        offset: 5,
+      });
       expect(ids.shape).toEqual([3, 3]);
       const rows = Array.from({ length: ROWS }, (_, row) => values.subarray(row * VOCAB, (row + 1) * VOCAB));
       const expected = rows.map((row, i) => sample(row, uniformOf(randomBlock(11, 5, i)[0]), options));
       expect([...ids.dataSync()]).toEqual(expected);
       const temperature = "temperature" in options ? options.temperature : 1;
-      expectClose(download(logProbs), rows.map((row, i) => sampledLogProb(row, expected[i], temperature)), 1e-5);
+      expectClose(
+        download(logProbs),
+        rows.map((row, i) => sampledLogProb(row, expected[i], temperature)),
+        1e-5,
+      );
     });
   });
 });
@@ -49,8 +57,12 @@ describe("sampleTokens", () => {
   it("reports wrong options by name", () => {
     scope(() => {
       const logits = zeros([2, 5]);
-      expect(() => sampleTokens(logits, { temprature: 1 } as never)).toThrow('unknown option "temprature". Did you mean "temperature"?');
-      expect(() => sampleTokens(logits, { temperature: -1 })).toThrow("sampleTokens: temperature must be a number from 0, got -1.");
+      expect(() => sampleTokens(logits, { temprature: 1 } as never)).toThrow(
+        'unknown option "temprature". Did you mean "temperature"?',
+      );
+      expect(() => sampleTokens(logits, { temperature: -1 })).toThrow(
+        "sampleTokens: temperature must be a number from 0, got -1.",
+      );
       expect(() => sampleTokens(logits, { topP: 0 })).toThrow(ConfigError);
       expect(() => sampleTokens(logits, { topK: 1.5 })).toThrow(ConfigError);
       expect(() => sampleTokens(zeros([2, 0]))).toThrow(ShapeError);

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { memory } from "../../lib/native/device.js";
 import { dispose, keep, ones, scope, type Tensor, tensor, zeros } from "../../lib/tensor/index.js";
 
-const pause = (milliseconds = 1): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const pause = (milliseconds = 1): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 let before = 0;
 beforeEach(() => {
@@ -31,7 +32,13 @@ describe("a synchronous scope", () => {
       zeros([100]);
       return { a, list: [b, [c]], map: new Map([["d", d]]), set: new Set([e]), other: 7, nothing: null };
     });
-    const tensors = [result.a, result.list[0] as Tensor, (result.list[1] as Tensor[])[0], result.map.get("d") as Tensor, ...result.set];
+    const tensors = [
+      result.a,
+      result.list[0] as Tensor,
+      (result.list[1] as Tensor[])[0],
+      result.map.get("d") as Tensor,
+      ...result.set,
+    ];
     expect(tensors.map((t) => t.dataSync()[0])).toEqual([1, 2, 3, 4, 5]);
     expect(memory().buffers).toBe(before + 5);
     dispose(result);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ShapeError } from "../../lib/errors.js";
 import * as anneal from "../../lib/tensor/index.js";
 import { scope, type Tensor } from "../../lib/tensor/index.js";
-import { download, upload } from "../native/harness.js";
+import { upload } from "../native/harness.js";
 import { sizeOf } from "../reference/array.js";
 import { expectGradients } from "./gradients.js";
 
@@ -11,7 +11,11 @@ const DTYPES: Dtype[] = ["f32", "bf16", "i32", "u8"];
 
 /** 0, 1, 2, … (below 256, so that every dtype holds them) in a shape. */
 function counting(shape: number[], dtype: Dtype = "f32"): Tensor {
-  return upload(Float64Array.from({ length: sizeOf(shape) }, (_, i) => i), dtype, shape);
+  return upload(
+    Float64Array.from({ length: sizeOf(shape) }, (_, i) => i),
+    dtype,
+    shape,
+  );
 }
 
 /** The element at an index of a counting tensor. */
@@ -21,19 +25,43 @@ function at(shape: readonly number[], index: readonly number[]): number {
 
 /** Every index of a shape in order. */
 function indices(shape: readonly number[]): number[][] {
-  return shape.reduce<number[][]>((all, n) => all.flatMap((i) => Array.from({ length: n }, (_, k) => [...i, k])), [[]]);
+  return shape.reduce<number[][]>(
+    (all, n) => all.flatMap((i) => Array.from({ length: n }, (_, k) => [...i, k])),
+    [[]],
+  );
 }
 
 describe.each(DTYPES)("layout of %s", (dtype) => {
   it("permute and transpose move every element to its place", () => {
     for (const [shape, order] of [
-      [[3, 4], [1, 0]],
-      [[2, 3, 4], [2, 0, 1]],
-      [[2, 3, 4], [0, 2, 1]],
-      [[2, 1, 3, 2, 2], [4, 2, 0, 1, 3]],
-      [[2, 2, 2, 2, 2, 2], [5, 4, 3, 2, 1, 0]],
-      [[2, 2, 2, 2, 2, 2, 2], [3, 4, 5, 6, 0, 1, 2]],
-      [[0, 3], [-1, 0]],
+      [
+        [3, 4],
+        [1, 0],
+      ],
+      [
+        [2, 3, 4],
+        [2, 0, 1],
+      ],
+      [
+        [2, 3, 4],
+        [0, 2, 1],
+      ],
+      [
+        [2, 1, 3, 2, 2],
+        [4, 2, 0, 1, 3],
+      ],
+      [
+        [2, 2, 2, 2, 2, 2],
+        [5, 4, 3, 2, 1, 0],
+      ],
+      [
+        [2, 2, 2, 2, 2, 2, 2],
+        [3, 4, 5, 6, 0, 1, 2],
+      ],
+      [
+        [0, 3],
+        [-1, 0],
+      ],
     ]) {
       scope(() => {
         const axes = order.map((axis) => (axis < 0 ? axis + shape.length : axis));
@@ -64,7 +92,11 @@ describe.each(DTYPES)("layout of %s", (dtype) => {
       expect(x.slice(1, 4, 2).shape).toEqual([2, 0, 3]);
       expect(x.slice(1, 3, 99).shape).toEqual([2, 2, 3]);
       const parts = x.split([1, 0, 4], 1);
-      expect(parts.map((part) => part.shape)).toEqual([[2, 1, 3], [2, 0, 3], [2, 4, 3]]);
+      expect(parts.map((part) => part.shape)).toEqual([
+        [2, 1, 3],
+        [2, 0, 3],
+        [2, 4, 3],
+      ]);
       expect([...anneal.concat(parts, 1).dataSync()]).toEqual([...x.dataSync()]);
       expect(x.split(2, 1).map((part) => part.shape[1])).toEqual([2, 2, 1]);
       expect([...anneal.concat(x.split(1)).dataSync()]).toEqual([...x.dataSync()]);
@@ -79,7 +111,14 @@ describe.each(DTYPES)("layout of %s", (dtype) => {
       const x = counting([2, 1], dtype);
       expect([...x.broadcastTo([2, 2, 3]).dataSync()]).toEqual([0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1]);
       expect(x.expand([3, -1, 2]).shape).toEqual([3, 2, 2]);
-      expect([...counting([1, 2], dtype).pad([[1, 0], [0, 2]]).dataSync()]).toEqual([0, 0, 0, 0, 0, 1, 0, 0]);
+      expect([
+        ...counting([1, 2], dtype)
+          .pad([
+            [1, 0],
+            [0, 2],
+          ])
+          .dataSync(),
+      ]).toEqual([0, 0, 0, 0, 0, 1, 0, 0]);
       expect(x.pad([[0, 3]]).shape).toEqual([2, 4]);
     });
   });
@@ -127,13 +166,24 @@ describe("gradients", () => {
     ["stack with itself", (x: Tensor) => anneal.stack([x, x], 2)],
     ["broadcastTo", (x: Tensor) => x.slice(1, 0, 1).broadcastTo([2, 2, 5, 4])],
     ["broadcastTo the same shape", (x: Tensor) => x.broadcastTo([1, 2, 3, 4])],
-    ["pad", (x: Tensor) => x.pad([[1, 2], [0, 0], [3, 0]])],
+    [
+      "pad",
+      (x: Tensor) =>
+        x.pad([
+          [1, 2],
+          [0, 0],
+          [3, 0],
+        ]),
+    ],
   ])("of %s", (_name, operation) => {
     expectGradients(operation, [{ shape: [2, 3, 4] }]);
   });
 
   it("of concat reach every part", () => {
-    expectGradients((a, b, c) => anneal.concat([a, b, c], -1), [{ shape: [2, 1] }, { shape: [2, 3] }, { shape: [2, 0] }]);
+    expectGradients(
+      (a, b, c) => anneal.concat([a, b, c], -1),
+      [{ shape: [2, 1] }, { shape: [2, 3] }, { shape: [2, 0] }],
+    );
     expectGradients((a, b) => anneal.concat([a, b], 0), [{ shape: [2, 2] }, { shape: [1, 2] }]);
   });
 });
@@ -169,14 +219,26 @@ describe("errors", () => {
       expect(() => x.permute([0, 0])).toThrow("permute: [0, 0] does not name each of the 2 axes");
       expect(() => x.split([1, 1], 1)).toThrow("split: lengths [1, 1] must add up to 3");
       expect(() => anneal.concat([])).toThrow(ShapeError);
-      expect(() => anneal.concat([x, counting([2, 2])])).toThrow("concat: tensors[1] must have shape [any, 3], got [2, 2].");
-      expect(() => anneal.stack([x, counting([3, 2])])).toThrow("stack: tensors[1] must have shape [2, 3], got [3, 2].");
+      expect(() => anneal.concat([x, counting([2, 2])])).toThrow(
+        "concat: tensors[1] must have shape [any, 3], got [2, 2].",
+      );
+      expect(() => anneal.stack([x, counting([3, 2])])).toThrow(
+        "stack: tensors[1] must have shape [2, 3], got [3, 2].",
+      );
       expect(() => x.broadcastTo([2, 4])).toThrow(ShapeError);
       expect(() => x.broadcastTo([3])).toThrow(ShapeError);
-      expect(() => x.pad([[0, 0], [0, 0], [1, 1]])).toThrow(ShapeError);
+      expect(() =>
+        x.pad([
+          [0, 0],
+          [0, 0],
+          [1, 1],
+        ]),
+      ).toThrow(ShapeError);
       expect(() => x.flatten(1, 0)).toThrow(ShapeError);
       const wide = counting([2, 2, 2, 2, 2, 2, 2]);
-      expect(() => wide.permute([6, 5, 4, 3, 2, 1, 0])).toThrow("needs 7 dimensions after joining neighbours; at most 6 are possible");
+      expect(() => wide.permute([6, 5, 4, 3, 2, 1, 0])).toThrow(
+        "needs 7 dimensions after joining neighbours; at most 6 are possible",
+      );
     });
   });
 });

@@ -6,7 +6,10 @@ import { rng, sizeOf } from "../reference/array.js";
 import * as reference from "../reference/reduce.js";
 import { expectGradients } from "./gradients.js";
 
-const CASES = { softmax: [reference.softmax, reference.softmaxBackward], logSoftmax: [reference.logSoftmax, reference.logSoftmaxBackward] } as const;
+const CASES = {
+  softmax: [reference.softmax, reference.softmaxBackward],
+  logSoftmax: [reference.logSoftmax, reference.logSoftmaxBackward],
+} as const;
 
 describe.each(FLOATS)("in %s", (dtype) => {
   it.each(Object.keys(CASES) as (keyof typeof CASES)[])("%s along every axis follows the oracle", (name) => {
@@ -23,7 +26,12 @@ describe.each(FLOATS)("in %s", (dtype) => {
           expectClose(download(y), expected, TOLERANCE[dtype], `${name} ${shape} ${axis}`);
           const dy = rounded(rng(4).normals(y.size), dtype);
           backward(y, { gradients: [upload(dy, dtype, shape)] });
-          expectClose(download(x.grad as Tensor), gradient(expected, dy, shape, at), 3 * TOLERANCE[dtype], `d${name} ${shape} ${axis}`);
+          expectClose(
+            download(x.grad as Tensor),
+            gradient(expected, dy, shape, at),
+            3 * TOLERANCE[dtype],
+            `d${name} ${shape} ${axis}`,
+          );
         });
       }
     }
@@ -32,7 +40,13 @@ describe.each(FLOATS)("in %s", (dtype) => {
 
 it("masked entries get no probability and no gradient", () => {
   scope(() => {
-    const x = anneal.tensor([[0, -Infinity, 0], [1, 1, 1]], { requiresGrad: true });
+    const x = anneal.tensor(
+      [
+        [0, -Infinity, 0],
+        [1, 1, 1],
+      ],
+      { requiresGrad: true },
+    );
     const y = x.softmax();
     expectClose(download(y), [0.5, 0, 0.5, 1 / 3, 1 / 3, 1 / 3], 1e-6);
     y.square().sum().backward();
@@ -96,9 +110,15 @@ describe("crossEntropy", () => {
   it("reports wrong targets and options", () => {
     scope(() => {
       const x = anneal.zeros([2, 5]);
-      expect(() => crossEntropy(x, upload([1], "i32"))).toThrow("crossEntropy: targets must have shape [2], got [1].");
-      expect(() => crossEntropy(x, upload([1, 1], "f32"))).toThrow("crossEntropy: targets must be i32, got f32.");
-      expect(() => crossEntropy(x, upload([1, 1], "i32"), { reduction: "men" as "mean" })).toThrow('Did you mean "mean"?');
+      expect(() => crossEntropy(x, upload([1], "i32"))).toThrow(
+        "crossEntropy: targets must have shape [2], got [1].",
+      );
+      expect(() => crossEntropy(x, upload([1, 1], "f32"))).toThrow(
+        "crossEntropy: targets must be i32, got f32.",
+      );
+      expect(() => crossEntropy(x, upload([1, 1], "i32"), { reduction: "men" as "mean" })).toThrow(
+        'Did you mean "mean"?',
+      );
       expect(() => crossEntropy(x, upload([1, 7], "i32")).dataSync()).toThrow(/kernel gather failed/);
     });
   });

@@ -1,7 +1,17 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { DisposedError, DtypeError, KernelError, OutOfMemoryError, ShapeError } from "../../lib/errors.js";
 import { memory, setMemoryLimit, synchronize, trimMemory } from "../../lib/native/device.js";
-import { arange, empty, embedding, ones, scope, Tensor, tensor, uniform, zeros } from "../../lib/tensor/index.js";
+import {
+  arange,
+  embedding,
+  empty,
+  ones,
+  scope,
+  Tensor,
+  tensor,
+  uniform,
+  zeros,
+} from "../../lib/tensor/index.js";
 import { rounded } from "../native/harness.js";
 import { rng } from "../reference/array.js";
 
@@ -10,7 +20,15 @@ describe("making and reading", () => {
     const cases: [Tensor, readonly number[], string, number[]][] = [
       [tensor(3.5), [], "f32", [3.5]],
       [tensor([1, 2]), [2], "f32", [1, 2]],
-      [tensor([[1, 2, 3], [4, 5, 6]]), [2, 3], "f32", [1, 2, 3, 4, 5, 6]],
+      [
+        tensor([
+          [1, 2, 3],
+          [4, 5, 6],
+        ]),
+        [2, 3],
+        "f32",
+        [1, 2, 3, 4, 5, 6],
+      ],
       [tensor([[], []]), [2, 0], "f32", []],
       [tensor([1, 2], { dtype: "i32" }), [2], "i32", [1, 2]],
       [tensor(Int32Array.of(-5, 7)), [2], "i32", [-5, 7]],
@@ -44,7 +62,9 @@ describe("making and reading", () => {
       const late = t.data();
       expect([...(await early)]).toEqual([0, 0, 0]);
       expect([...(await late)]).toEqual([1, 2, 3]);
-      expect(() => t.write(new Float32Array(2))).toThrow("write: a tensor of shape [3] needs 3 values, got 2.");
+      expect(() => t.write(new Float32Array(2))).toThrow(
+        "write: a tensor of shape [3] needs 3 values, got 2.",
+      );
     });
   });
 
@@ -59,7 +79,16 @@ describe("making and reading", () => {
 
   it("rounds to bf16 to nearest even and keeps NaN and infinities", () => {
     scope(() => {
-      const values = [...rng(1).normals(50, 100), 1.00390625, 1.01171875, 3.4e38, -Infinity, Infinity, 1e-40, -0];
+      const values = [
+        ...rng(1).normals(50, 100),
+        1.00390625,
+        1.01171875,
+        3.4e38,
+        -Infinity,
+        Infinity,
+        1e-40,
+        -0,
+      ];
       const t = tensor(Float32Array.from(values), { dtype: "bf16" });
       expect(Float64Array.from(t.dataSync())).toEqual(rounded(Float32Array.from(values), "bf16"));
       const nan = new Float32Array(Uint32Array.of(0x7f800001, 0xffffffff).buffer);
@@ -159,7 +188,12 @@ describe("dtypes", () => {
         embedding(zeros([2]), zeros([4, 2]));
       } catch (error) {
         expect((error as DtypeError).code).toBe("ERR_DTYPE");
-        expect((error as DtypeError).details).toEqual({ op: "embedding", argument: "ids", expected: ["i32"], got: "f32" });
+        expect((error as DtypeError).details).toEqual({
+          op: "embedding",
+          argument: "ids",
+          expected: ["i32"],
+          got: "f32",
+        });
       }
     });
   });
@@ -175,7 +209,9 @@ describe("out of memory", () => {
     expect(memory().limit).toBe(reserved + 2 ** 20);
     const small = zeros([1000]);
     expect(() => zeros([2 ** 20])).toThrow(OutOfMemoryError);
-    expect(() => zeros([2 ** 20])).toThrow(/4194304 bytes were asked for, \d+ bytes are in use by \d+ buffers, the limit is \d+/);
+    expect(() => zeros([2 ** 20])).toThrow(
+      /4194304 bytes were asked for, \d+ bytes are in use by \d+ buffers, the limit is \d+/,
+    );
     expect(() => scope(() => Array.from({ length: 100 }, () => zeros([10_000])))).toThrow(OutOfMemoryError);
     expect(memory().buffers).toBe(buffers + 1);
     expect((await small.add(1).data())[999]).toBe(1);
@@ -197,7 +233,10 @@ describe("out of memory", () => {
 describe("methods", () => {
   it("are the functions of the same names", () => {
     scope(() => {
-      const x = tensor([[1, 2], [3, 4]]);
+      const x = tensor([
+        [1, 2],
+        [3, 4],
+      ]);
       expect([...x.matmul(x).sum(1).exp().log().dataSync()].map(Math.round)).toEqual([17, 37]);
       expect([...x.reshape([4]).softmax().sum().dataSync()].map((v) => v.toFixed(5))).toEqual(["1.00000"]);
       expect(Object.keys(Tensor.prototype)).not.toContain("add");

@@ -3,6 +3,7 @@
 import type { CausalLM } from "../../lib/models/causal-lm.js";
 import { Deepseek } from "../../lib/models/deepseek/model.js";
 import { Gpt2 } from "../../lib/models/gpt2.js";
+import { setThreads } from "../../lib/native/device.js";
 import { manualSeed } from "../../lib/tensor/random.js";
 import {
   Trainer,
@@ -10,6 +11,9 @@ import {
   type TrainerOptions,
   type TrainingBatches,
 } from "../../lib/train/index.js";
+
+// Kernels of this size gain nothing from a team, and results do not depend on it.
+setThreads(1);
 
 const TEXT = "the cat sat on the mat, and the dog sat on the log. ".repeat(40);
 const SYMBOLS = [...new Set(TEXT)].sort();

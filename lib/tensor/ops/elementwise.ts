@@ -359,13 +359,10 @@ export function compare(op: BinaryOp, left: Operand, right: Operand): Tensor {
 /** condition ? a : b, element by element with broadcasting. condition u8 (as comparisons make it); a and b of one dtype, either may be a number. */
 export function where(condition: Tensor, left: Operand, right: Operand): Tensor {
   requireDtype("where", "condition", condition, "u8");
-  if (typeof left === "number" && typeof right === "number") {
-    const scalar = constant("where", condition, left, "f32");
-    const result = where(condition, scalar, right);
-    scalar.dispose();
-    return result;
-  }
-  const { a, b, made } = operands("where", left, right);
+  const both = typeof left === "number" && typeof right === "number";
+  const first = both ? constant("where", condition, left, "f32") : left;
+  const { a, b, made } = operands("where", first, right);
+  if (both) made.push(a);
   requireSameDevice("where", condition, a);
   const y = computeWhere(condition, a, b);
   record(
@@ -394,8 +391,7 @@ export function cast(x: Tensor, dtype: Dtype): Tensor {
   if (dtype === "i64")
     throw new DtypeError("cast: i64 holds addresses only; use i32 for integers.", { dtype });
   const y = computeCast(x, dtype);
-  const float = (name: Dtype): boolean => name === "f32" || name === "bf16";
-  if (!float(x.dtype) || !float(dtype)) return y;
+  if ([x.dtype, dtype].some((name) => name === "i32" || name === "u8")) return y;
   record("cast", [x], [y], ([dy], sink) => {
     if (dy !== null && sink.wants(x)) sink.give(x, computeCast(dy, x.dtype));
   });

@@ -36,10 +36,7 @@ function check(op: string, x: Tensor, weight: Tensor, bias: Tensor | null, resid
 
 /** Gives the gradient of a sum to both of its terms. */
 function giveToBoth(sink: GradientSink, x: Tensor, residual: Tensor | null, dx: Tensor): void {
-  if (sink.wants(residual)) {
-    if (sink.wants(x)) sink.give(residual, dx.alias());
-    else return sink.give(residual, dx);
-  }
+  if (sink.wants(residual)) sink.give(residual, dx.alias());
   if (sink.wants(x)) sink.give(x, dx);
   else dx.dispose();
 }

@@ -60,7 +60,8 @@ int unknown(KernelContext* context, const char* kernel, int64_t act, int64_t dty
   if (dtype != kF32 && dtype != kBF16) {
     return fail(context, "%s: expected f32 or bf16, got %s", kernel, dtypeName(dtype));
   }
-  return fail(context, "%s: activation %lld is none of silu, gelu and geluTanh", kernel, static_cast<long long>(act));
+  return fail(context, "%s: activation %lld is none of silu, gelu and geluTanh", kernel,
+              static_cast<long long>(act));
 }
 
 int gatedForward(KernelContext* context, const void* raw) {

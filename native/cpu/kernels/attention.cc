@@ -216,6 +216,15 @@ void attendBlock(const AttentionForwardArgs& a, const Mask& mask, const Segment&
   }
 }
 
+// Calls attendRows for the number of rows that `count` says.
+template <int kRows, typename T>
+void attendCounted(int64_t count, const RowsJob<T>& job, const Mask& mask) {
+  if constexpr (kRows < kFewRows) {
+    if (count > kRows) return attendCounted<kRows + 1>(count, job, mask);
+  }
+  attendRows<kRows>(job, mask);
+}
+
 // The same for a block of at most kFewRows queries. scratch.o is left as [query][padded vDim].
 template <typename T>
 void attendFewRows(const AttentionForwardArgs& a, const Mask& mask, const Segment& segment, int64_t kvHead,
@@ -250,16 +259,7 @@ void attendFewRows(const AttentionForwardArgs& a, const Mask& mask, const Segmen
   job.maxima = scratch.maxima;
   job.sums = scratch.sums;
   job.cap = static_cast<float>(a.softcap);
-  switch (block.count) {
-    case 1:
-      return attendRows<1>(job, mask);
-    case 2:
-      return attendRows<2>(job, mask);
-    case 3:
-      return attendRows<3>(job, mask);
-    default:
-      return attendRows<4>(job, mask);
-  }
+  attendCounted<1>(block.count, job, mask);
 }
 
 // Where a block's result goes: tensor rows, or f32 partial rows [vDim] when the keys are split.

@@ -1,5 +1,6 @@
-// binary.cc — out = a op b with broadcasting. Every operation is one loop over two contiguous pieces of f32, i32 or u8; operands that
-// are bf16, constant or strided are first brought into a small buffer, which stays in the first cache.
+// binary.cc — out = a op b with broadcasting. Every operation is one loop over two contiguous pieces of f32,
+// i32 or u8; operands that are bf16, constant or strided are first brought into a small buffer, which stays
+// in the first cache.
 #include <cmath>
 #include <type_traits>
 
@@ -34,8 +35,10 @@ constexpr PieceFn<Number, Result> loopOf(F) {
 template <typename Number, typename In>
 const Number* stage(const In* x, int64_t stride, int64_t n, Number* buffer) {
   const auto number = [](In value) {
-    if constexpr (std::is_same_v<In, bf16>) return toFloat(value);
-    else return value;
+    if constexpr (std::is_same_v<In, bf16>)
+      return toFloat(value);
+    else
+      return value;
   };
   if (stride == 0) {
     const Number value = number(*x);
@@ -125,8 +128,9 @@ PieceFn<int32_t, int32_t> intLoop(int64_t op) {
       return loopOf<int32_t, int32_t>([](uint32_t a, uint32_t b) { return a * b; });
     case kDiv:
       // A zero divisor is answered with 0 here and reported by hasZero; −1 is apart because −2³¹/−1 traps.
-      return loopOf<int32_t, int32_t>(
-          [](int32_t a, int32_t b) { return b == 0 ? 0u : (b == -1 ? 0u - static_cast<uint32_t>(a) : static_cast<uint32_t>(a / b)); });
+      return loopOf<int32_t, int32_t>([](int32_t a, int32_t b) {
+        return b == 0 ? 0u : (b == -1 ? 0u - static_cast<uint32_t>(a) : static_cast<uint32_t>(a / b));
+      });
     case kPow:
       return loopOf<int32_t, int32_t>([](uint32_t a, uint32_t b) { return wholePower(a, b); });
     case kMinimum:
@@ -202,7 +206,8 @@ int runInt(KernelContext* context, const BinaryArgs& args) {
   if (args.op == kDiv && hasZero(static_cast<const int32_t*>(args.b), args.shape, args.bStride, args.ndim)) {
     return fail(context, "binary: division of i32 by zero");
   }
-  if (const auto loop = intLoop(args.op)) return runPieces<int32_t, int32_t>(args, args.op >= kDiv ? 8 : 1, loop);
+  if (const auto loop = intLoop(args.op))
+    return runPieces<int32_t, int32_t>(args, args.op >= kDiv ? 8 : 1, loop);
   if (const auto loop = comparison<int32_t>(args.op)) return runPieces<int32_t, uint8_t>(args, 1, loop);
   return unknownOp(context, args);
 }

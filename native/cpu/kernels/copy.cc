@@ -1,4 +1,5 @@
-// copy.cc — copyStrided: any permutation, slice, concatenation, expansion or padding, as rows, blocked transposes, or single elements.
+// copy.cc — copyStrided: any permutation, slice, concatenation, expansion or padding, as rows, blocked
+// transposes, or single elements.
 #include <cstring>
 #include <type_traits>
 
@@ -11,7 +12,8 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 
 namespace {
 
-// Side of the square that a transpose moves at a time: its source columns and destination rows stay in the first cache.
+// Side of the square that a transpose moves at a time: its source columns and destination rows stay in the
+// first cache.
 constexpr int64_t kTile = 32;
 
 struct Assign {
@@ -136,8 +138,8 @@ void copyRows(const Plan& plan, const T* src, T* dst, const Op& op) {
       outerOffsets(plan, last, task / pieces, from, to);
       const int64_t start = task % pieces * kRowPiece;
       const int64_t count = inner - start < kRowPiece ? inner - start : kRowPiece;
-      copyRow(src + from + start * plan.src[last], plan.src[last], dst + to + start * plan.dst[last], plan.dst[last],
-              count, op);
+      copyRow(src + from + start * plan.src[last], plan.src[last], dst + to + start * plan.dst[last],
+              plan.dst[last], count, op);
     }
   });
 }
@@ -189,7 +191,8 @@ int copyStrided(KernelContext* context, const void* raw) {
   if (args.ndim < 0 || args.ndim > kMaxDims) return failDims(context, "copyStrided", args.ndim);
   for (int64_t d = 0; d < args.ndim; ++d) {
     if (args.dstStride[d] == 0 && args.shape[d] > 1) {
-      return fail(context, "copyStrided: dimension %lld writes its %lld elements to one place (destination stride 0)",
+      return fail(context,
+                  "copyStrided: dimension %lld writes its %lld elements to one place (destination stride 0)",
                   static_cast<long long>(d), static_cast<long long>(args.shape[d]));
     }
   }
@@ -202,7 +205,8 @@ int copyStrided(KernelContext* context, const void* raw) {
       case kI32:
         return copyAll<int32_t>(args, Accumulate{});
       default:
-        return fail(context, "copyStrided: expected f32, bf16 or i32 to accumulate, got %s", dtypeName(args.dtype));
+        return fail(context, "copyStrided: expected f32, bf16 or i32 to accumulate, got %s",
+                    dtypeName(args.dtype));
     }
   }
   switch (dtypeSize(args.dtype)) {

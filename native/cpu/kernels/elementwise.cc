@@ -1,4 +1,5 @@
-// elementwise.cc — fill, cast, axpy, and the broadcasting kernels binary and where. copyStrided is in copy.cc.
+// elementwise.cc — fill, cast, axpy, and the broadcasting kernels binary and where. copyStrided is in
+// copy.cc.
 #include <type_traits>
 
 #include "core/backend.h"
@@ -46,16 +47,22 @@ template <typename To, typename From>
 ANNEAL_INLINE To convert(From x) {
   constexpr bool kFromFloat = std::is_same_v<From, float> || std::is_same_v<From, bf16>;
   if constexpr (std::is_same_v<To, uint8_t>) {
-    if constexpr (kFromFloat) return toFloat(x) != 0.0f;
-    else return x != 0;
+    if constexpr (kFromFloat)
+      return toFloat(x) != 0.0f;
+    else
+      return x != 0;
   } else if constexpr (std::is_same_v<To, From>) {
     return x;
   } else if constexpr (std::is_same_v<To, int32_t>) {
-    if constexpr (kFromFloat) return static_cast<int32_t>(toFloat(x));
-    else return x;
+    if constexpr (kFromFloat)
+      return static_cast<int32_t>(toFloat(x));
+    else
+      return x;
   } else {
-    if constexpr (kFromFloat) return fromFloat<To>(toFloat(x));
-    else return fromFloat<To>(static_cast<float>(x));
+    if constexpr (kFromFloat)
+      return fromFloat<To>(toFloat(x));
+    else
+      return fromFloat<To>(static_cast<float>(x));
   }
 }
 
@@ -101,7 +108,8 @@ int cast(KernelContext* context, const void* raw) {
     case kU8:
       return castFrom<uint8_t>(context, args);
     default:
-      return fail(context, "cast: cannot convert from %s; expected f32, bf16, i32 or u8", dtypeName(args.from));
+      return fail(context, "cast: cannot convert from %s; expected f32, bf16, i32 or u8",
+                  dtypeName(args.from));
   }
 }
 
@@ -124,10 +132,14 @@ void axpyOf(const AxpyArgs& args) {
 
 int axpy(KernelContext* context, const void* raw) {
   const AxpyArgs& args = *static_cast<const AxpyArgs*>(raw);
-  if (args.xDtype == kF32 && args.yDtype == kF32) axpyOf<float, float>(args);
-  else if (args.xDtype == kF32 && args.yDtype == kBF16) axpyOf<float, bf16>(args);
-  else if (args.xDtype == kBF16 && args.yDtype == kF32) axpyOf<bf16, float>(args);
-  else if (args.xDtype == kBF16 && args.yDtype == kBF16) axpyOf<bf16, bf16>(args);
+  if (args.xDtype == kF32 && args.yDtype == kF32)
+    axpyOf<float, float>(args);
+  else if (args.xDtype == kF32 && args.yDtype == kBF16)
+    axpyOf<float, bf16>(args);
+  else if (args.xDtype == kBF16 && args.yDtype == kF32)
+    axpyOf<bf16, float>(args);
+  else if (args.xDtype == kBF16 && args.yDtype == kBF16)
+    axpyOf<bf16, bf16>(args);
   else {
     return fail(context, "axpy: expected f32 or bf16, got x %s and y %s", dtypeName(args.xDtype),
                 dtypeName(args.yDtype));
@@ -137,8 +149,8 @@ int axpy(KernelContext* context, const void* raw) {
 
 // out = condition ? a : b along one row; a stride of 0 is a constant that the compiler keeps in a register.
 template <typename Word>
-void chooseRow(const uint8_t* condition, int64_t conditionStride, const Word* a, int64_t aStride, const Word* b,
-               int64_t bStride, Word* out, int64_t n) {
+void chooseRow(const uint8_t* condition, int64_t conditionStride, const Word* a, int64_t aStride,
+               const Word* b, int64_t bStride, Word* out, int64_t n) {
   if (conditionStride == 1 && aStride == 1 && bStride == 1) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
@@ -160,7 +172,8 @@ void chooseRow(const uint8_t* condition, int64_t conditionStride, const Word* a,
       out[i] = condition[i] != 0 ? x : y;
     }
   } else {
-    for (int64_t i = 0; i < n; ++i) out[i] = condition[i * conditionStride] != 0 ? a[i * aStride] : b[i * bStride];
+    for (int64_t i = 0; i < n; ++i)
+      out[i] = condition[i * conditionStride] != 0 ? a[i * aStride] : b[i * bStride];
   }
 }
 

@@ -1,4 +1,5 @@
-// embedding.cc — rows of a table by id, and the sum of gradients into those rows. Ids are checked before anything is written.
+// embedding.cc — rows of a table by id, and the sum of gradients into those rows. Ids are checked before
+// anything is written.
 #include <cstring>
 
 #include "core/backend.h"
@@ -74,8 +75,10 @@ int embeddingBackward(KernelContext* context, const void* raw) {
   const int32_t* ids = static_cast<const int32_t*>(args.ids);
   const int64_t bad = firstOutside(ids, args.tokens, args.vocab);
   if (bad >= 0) return failId(context, "embeddingBackward", ids, bad, args.vocab);
-  if (args.dtype == kF32) addRows<float>(args);
-  else addRows<bf16>(args);
+  if (args.dtype == kF32)
+    addRows<float>(args);
+  else
+    addRows<bf16>(args);
   return 0;
 }
 

@@ -65,34 +65,36 @@ int scatterAddOf(KernelContext* context, const ScatterAddArgs& args) {
   const int64_t n = args.n, m = args.m, inner = args.inner;
   const int64_t groups = (inner + kColumns - 1) / kColumns;
   FirstBad bad;
-  parallelFor(args.outer * groups, (n + 4 * m) * (inner < kColumns ? inner : kColumns), [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t o = task / groups, column = task % groups * kColumns;
-      const int64_t count = inner - column < kColumns ? inner - column : kColumns;
-      T* slice = out + o * n * inner + column;
-      if (args.accumulate == 0) {
-        if (count == inner) {
-          std::memset(static_cast<void*>(slice), 0, static_cast<size_t>(n * inner) * sizeof(T));
-        } else {
-          for (int64_t j = 0; j < n; ++j) {
-            std::memset(static_cast<void*>(slice + j * inner), 0, static_cast<size_t>(count) * sizeof(T));
-          }
-        }
-      }
-      for (int64_t j = 0; j < m; ++j) {
-        const int64_t from = (o * m + j) * inner + column;
-        for (int64_t i = 0; i < count; ++i) {
-          const int64_t at = index[from + i];
-          if (at < 0 || at >= n) {
-            bad.report(from + i);
-            continue;
-          }
-          T& place = slice[at * inner + i];
-          place = fromFloat<T>(toFloat(place) + toFloat(src[from + i]));
-        }
-      }
-    }
-  });
+  parallelFor(args.outer * groups, (n + 4 * m) * (inner < kColumns ? inner : kColumns),
+              [&](int64_t begin, int64_t end) {
+                for (int64_t task = begin; task < end; ++task) {
+                  const int64_t o = task / groups, column = task % groups * kColumns;
+                  const int64_t count = inner - column < kColumns ? inner - column : kColumns;
+                  T* slice = out + o * n * inner + column;
+                  if (args.accumulate == 0) {
+                    if (count == inner) {
+                      std::memset(static_cast<void*>(slice), 0, static_cast<size_t>(n * inner) * sizeof(T));
+                    } else {
+                      for (int64_t j = 0; j < n; ++j) {
+                        std::memset(static_cast<void*>(slice + j * inner), 0,
+                                    static_cast<size_t>(count) * sizeof(T));
+                      }
+                    }
+                  }
+                  for (int64_t j = 0; j < m; ++j) {
+                    const int64_t from = (o * m + j) * inner + column;
+                    for (int64_t i = 0; i < count; ++i) {
+                      const int64_t at = index[from + i];
+                      if (at < 0 || at >= n) {
+                        bad.report(from + i);
+                        continue;
+                      }
+                      T& place = slice[at * inner + i];
+                      place = fromFloat<T>(toFloat(place) + toFloat(src[from + i]));
+                    }
+                  }
+                }
+              });
   return bad.found() ? failIndex(context, "scatterAdd", index, bad.position(), n) : 0;
 }
 

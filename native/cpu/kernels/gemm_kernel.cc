@@ -339,36 +339,61 @@ void runTiles(const GemmCall& call, int64_t mBegin, int64_t mEnd, int64_t nBegin
   }
 }
 
-// Four columns of c at a time for R rows of a: vectors run along k, which is contiguous in both.
-template <int R, typename TB>
+// Adds the two halves of every segment of `size` lanes: of x into the first half of the result, of y into the
+// second.
+template <int kSize, size_t... kIndex>
+inline Vec folded(Vec x, Vec y, std::index_sequence<kIndex...>) {
+  // Lane i of the result comes from lane `from(i)` of x followed by y, and from the lane half a segment
+  // further on.
+  constexpr auto from = [](int i) { return i / (kSize / 2) * kSize + i % (kSize / 2); };
+  return __builtin_shufflevector(x, y, from(kIndex)...) +
+         __builtin_shufflevector(x, y, (from(kIndex) + kSize / 2)...);
+}
+
+// The sum of the lanes of each of kLanes vectors, as one vector.
+template <int kSize = kLanes>
+inline Vec laneSums(Vec* v) {
+  if constexpr (kSize == 1) {
+    return v[0];
+  } else {
+#pragma GCC unroll 8
+    for (int i = 0; i < kSize / 2; ++i) {
+      v[i] = folded<kSize>(v[2 * i], v[2 * i + 1], std::make_index_sequence<kLanes>{});
+    }
+    return laneSums<kSize / 2>(v);
+  }
+}
+
+// W columns of c at a time for R rows of a: vectors run along k, which is contiguous in both. sums: [R, W],
+// room for 16.
+template <int R, int W, typename TB>
 void dots(const float* a, int64_t aStride, const TB* b, int64_t ldb, int64_t k, float* sums) {
-  constexpr int kWide = 4;
-  Vec sum[R][kWide] = {};
+  constexpr int kGroups = (R * W + kLanes - 1) / kLanes;
+  Vec sum[kGroups * kLanes] = {};
   int64_t p = 0;
   for (; p + kLanes <= k; p += kLanes) {
-    Vec w[kWide];
+    Vec w[W];
 #pragma GCC unroll 4
-    for (int j = 0; j < kWide; ++j) w[j] = load(b + j * ldb + p);
-#pragma GCC unroll 4
+    for (int j = 0; j < W; ++j) w[j] = load(b + j * ldb + p);
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const Vec x = load(a + r * aStride + p);
 #pragma GCC unroll 4
-      for (int j = 0; j < kWide; ++j) sum[r][j] += x * w[j];
+      for (int j = 0; j < W; ++j) sum[r * W + j] += x * w[j];
     }
   }
+#pragma GCC unroll 4
+  for (int g = 0; g < kGroups; ++g) store(sums + g * kLanes, laneSums(sum + g * kLanes));
+  if (p == k) return;
   for (int r = 0; r < R; ++r) {
-    for (int j = 0; j < kWide; ++j) {
-      float lanes[kLanes];
-      store(lanes, sum[r][j]);
-      for (int half = kLanes / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-      }
-      float total = lanes[0];
-      for (int64_t q = p; q < k; ++q) total += a[r * aStride + q] * toFloat(b[j * ldb + q]);
-      sums[r * kWide + j] = total;
+    for (int j = 0; j < W; ++j) {
+      for (int64_t q = p; q < k; ++q) sums[r * W + j] += a[r * aStride + q] * toFloat(b[j * ldb + q]);
     }
   }
 }
+
+template <typename TB>
+using DotsFn = void (*)(const float*, int64_t, const TB*, int64_t, int64_t, float*);
 
 template <typename TA, typename TB, typename TC>
 void runDots(const GemmCall& call, int64_t mBegin, int64_t mEnd, int64_t nBegin, int64_t nEnd) {
@@ -376,34 +401,30 @@ void runDots(const GemmCall& call, int64_t mBegin, int64_t mEnd, int64_t nBegin,
   const TB* b = static_cast<const TB*>(call.b);
   const TA* bias = static_cast<const TA*>(call.bias);
   TC* c = static_cast<TC*>(call.c);
+  // Up to four rows go with four columns, more rows by eights with two: b is read (and widened) once for as
+  // many rows as the registers hold. Rows that are missing in a group are zeros.
+  static constexpr DotsFn<TB> kFew[4] = {dots<1, 4, TB>, dots<2, 4, TB>, dots<3, 4, TB>, dots<4, 4, TB>};
   const int64_t rows = mEnd - mBegin, stride = (call.k + 15) / 16 * 16;
-  float* x = static_cast<float*>(threadScratch(7, static_cast<size_t>(rows * stride) * sizeof(float)));
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t p = 0; p < call.k; ++p) x[i * stride + p] = toFloat(a[(mBegin + i) * call.lda + p]);
+  const int64_t group = rows <= 4 ? rows : 8, wide = rows <= 4 ? 4 : 2,
+                padded = (rows + group - 1) / group * group;
+  const DotsFn<TB> multiply = rows <= 4 ? kFew[rows - 1] : dots<8, 2, TB>;
+  float* x = static_cast<float*>(threadScratch(7, static_cast<size_t>(padded * stride) * sizeof(float)));
+  for (int64_t i = 0; i < padded; ++i) {
+    for (int64_t p = 0; p < call.k; ++p)
+      x[i * stride + p] = i < rows ? toFloat(a[(mBegin + i) * call.lda + p]) : 0.0f;
   }
   float sums[16];
-  for (int64_t j = nBegin; j < nEnd; j += 4) {
-    const int64_t width = std::min<int64_t>(4, nEnd - j);
-    for (int64_t i = 0; i < rows; i += 4) {
-      const int64_t tall = std::min<int64_t>(4, rows - i);
-      const float* from = x + i * stride;
-      const TB* weights = b + j * call.ldb;
-      if (width == 4) {
-        if (tall == 4) dots<4>(from, stride, weights, call.ldb, call.k, sums);
-        if (tall == 3) dots<3>(from, stride, weights, call.ldb, call.k, sums);
-        if (tall == 2) dots<2>(from, stride, weights, call.ldb, call.k, sums);
-        if (tall == 1) dots<1>(from, stride, weights, call.ldb, call.k, sums);
-      } else {
-        for (int64_t r = 0; r < tall; ++r) {
-          for (int64_t w = 0; w < width; ++w) {
-            float repeated[4];
-            dots<1>(from + r * stride, stride, weights + w * call.ldb, 0, call.k, repeated);
-            sums[r * 4 + w] = repeated[0];
-          }
-        }
+  for (int64_t j = nBegin; j < nEnd; j += wide) {
+    const int64_t width = std::min(wide, nEnd - j);
+    // Where c has fewer columns left, the same one is taken several times.
+    const int64_t ldb = width == wide ? call.ldb : 0;
+    for (int64_t column = 0; column < width; column += ldb == 0 ? 1 : wide) {
+      const int64_t at = j + column;
+      for (int64_t i = 0; i < rows; i += group) {
+        multiply(x + i * stride, stride, b + at * call.ldb, ldb, call.k, sums);
+        finish(sums, wide, std::min(group, rows - i), ldb == 0 ? 1 : wide, call.alpha, call.beta,
+               bias == nullptr ? bias : bias + at, c + (mBegin + i) * call.ldc + at, call.ldc);
       }
-      finish(sums, 4, tall, width, call.alpha, call.beta, bias == nullptr ? bias : bias + j,
-             c + (mBegin + i) * call.ldc + j, call.ldc);
     }
   }
 }

@@ -1,5 +1,6 @@
-// norm.cc — RMSNorm and LayerNorm with a fused residual addition. Each row is read from memory once; its later passes hit the first cache.
-// Weight gradients are summed over fixed blocks of rows, whose partial sums are added in order.
+// norm.cc — RMSNorm and LayerNorm with a fused residual addition. Each row is read from memory once; its
+// later passes hit the first cache. Weight gradients are summed over fixed blocks of rows, whose partial sums
+// are added in order.
 #include <cmath>
 #include <cstring>
 
@@ -12,7 +13,7 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 
 namespace {
 
-constexpr int64_t kMostBlocks = 64;    // partial sums of a weight gradient
+constexpr int64_t kMostBlocks = 64;  // partial sums of a weight gradient
 constexpr int64_t kLeastRowsPerBlock = 16;
 
 // Rows per partial sum; depends on the shape only.
@@ -90,9 +91,8 @@ int rmsBackward(const RmsNormBackwardArgs& args) {
         const T* x = static_cast<const T*>(args.x) + r * args.xStride;
         T* dx = static_cast<T*>(args.dx) + r * args.dxStride;
         const float rstd = static_cast<const float*>(args.rstd)[r];
-        const float dot = laneSum(width, [=](int64_t c) {
-          return toFloat(dy[c]) * toFloat(weight[c]) * (toFloat(x[c]) * rstd);
-        });
+        const float dot = laneSum(
+            width, [=](int64_t c) { return toFloat(dy[c]) * toFloat(weight[c]) * (toFloat(x[c]) * rstd); });
         const float mean = dot * perWidth;
         if (dweight != nullptr) {
 #pragma omp simd
@@ -136,9 +136,9 @@ int layerForward(const LayerNormForwardArgs& args) {
       }
       const float mean = perWidth * laneSum(width, [s](int64_t c) { return toFloat(s[c]); });
       const float variance = perWidth * laneSum(width, [s, mean](int64_t c) {
-        const float centred = toFloat(s[c]) - mean;
-        return centred * centred;
-      });
+                               const float centred = toFloat(s[c]) - mean;
+                               return centred * centred;
+                             });
       const float rstd = 1.0f / sqrtf(variance + eps);
       static_cast<float*>(args.mean)[r] = mean;
       static_cast<float*>(args.rstd)[r] = rstd;
@@ -150,7 +150,8 @@ int layerForward(const LayerNormForwardArgs& args) {
         }
       } else {
 #pragma omp simd
-        for (int64_t c = 0; c < width; ++c) y[c] = fromFloat<T>(toFloat(weight[c]) * ((toFloat(s[c]) - mean) * rstd));
+        for (int64_t c = 0; c < width; ++c)
+          y[c] = fromFloat<T>(toFloat(weight[c]) * ((toFloat(s[c]) - mean) * rstd));
       }
     }
   });
@@ -182,7 +183,8 @@ int layerBackward(const LayerNormBackwardArgs& args) {
         const T* dsum = args.dsum == nullptr ? nullptr : static_cast<const T*>(args.dsum) + r * width;
         const T* x = static_cast<const T*>(args.x) + r * width;
         T* dx = static_cast<T*>(args.dx) + r * width;
-        const float mean = static_cast<const float*>(args.mean)[r], rstd = static_cast<const float*>(args.rstd)[r];
+        const float mean = static_cast<const float*>(args.mean)[r],
+                    rstd = static_cast<const float*>(args.rstd)[r];
         const auto upstream = [=](int64_t c) { return toFloat(dy[c]) * toFloat(weight[c]); };
         const auto normal = [=](int64_t c) { return (toFloat(x[c]) - mean) * rstd; };
         const float meanU = perWidth * laneSum(width, upstream);

@@ -1,5 +1,6 @@
-// optimizer.cc — gradient norm, AdamW and SGD over a table of tensors. All tensors are cut into chunks of one fixed size; threads
-// take equal runs of chunks, whatever tensors these belong to, and every array is passed over once.
+// optimizer.cc — gradient norm, AdamW and SGD over a table of tensors. All tensors are cut into chunks of one
+// fixed size; threads take equal runs of chunks, whatever tensors these belong to, and every array is passed
+// over once.
 #include <cmath>
 #include <type_traits>
 
@@ -23,7 +24,8 @@ int64_t totalChunks(const ParameterEntry* table, int64_t entries) {
   return total;
 }
 
-// Calls body(entry, first element, elements, number of the chunk) for every chunk of every tensor, in parallel.
+// Calls body(entry, first element, elements, number of the chunk) for every chunk of every tensor, in
+// parallel.
 template <typename Body>
 void forEachChunk(const ParameterEntry* table, int64_t entries, const Body& body) {
   parallelFor(totalChunks(table, entries), kChunk, [&](int64_t begin, int64_t end) {
@@ -49,9 +51,10 @@ int gradNorm(KernelContext* context, const void* raw) {
   if (args.entries < 0) return fail(context, "gradNorm: negative number of tensors");
   const int64_t chunks = totalChunks(table, args.entries);
   double* partial = static_cast<double*>(threadScratch(0, static_cast<size_t>(chunks) * sizeof(double)));
-  forEachChunk(table, args.entries, [partial](const ParameterEntry& entry, int64_t first, int64_t n, int64_t chunk) {
-    partial[chunk] = sumOfSquares(static_cast<const float*>(entry.gradient) + first, n);
-  });
+  forEachChunk(table, args.entries,
+               [partial](const ParameterEntry& entry, int64_t first, int64_t n, int64_t chunk) {
+                 partial[chunk] = sumOfSquares(static_cast<const float*>(entry.gradient) + first, n);
+               });
   double total = 0.0;
   for (int64_t c = 0; c < chunks; ++c) total += partial[c];
   const float norm = static_cast<float>(std::sqrt(total));
@@ -67,12 +70,14 @@ int gradNorm(KernelContext* context, const void* raw) {
   return 0;
 }
 
-// The constants of one AdamW step: θ ← keep·θ − rate·m/(√v·root + eps), with the bias corrections inside rate and root.
+// The constants of one AdamW step: θ ← keep·θ − rate·m/(√v·root + eps), with the bias corrections inside rate
+// and root.
 struct AdamStep {
   float clip, beta1, beta2, rest1, rest2, rate, root, eps, keep, l2;
 };
 
-// Adds 16 random bits below the ones that bf16 keeps and cuts them off: rounds up with probability equal to the lost fraction.
+// Adds 16 random bits below the ones that bf16 keeps and cuts them off: rounds up with probability equal to
+// the lost fraction.
 ANNEAL_INLINE bf16 roundStochastic(float x, uint32_t random16) {
   const uint32_t u = std::bit_cast<uint32_t>(x);
   const uint32_t magnitude = u & 0x7FFFFFFFu;
@@ -80,10 +85,12 @@ ANNEAL_INLINE bf16 roundStochastic(float x, uint32_t random16) {
   return {static_cast<uint16_t>(chosen >> 16)};
 }
 
-// n elements. Moment: f32 or bf16. kRounded: the parameter is bf16 beside its master. words: random bits, one word an element (stochastic only).
+// n elements. Moment: f32 or bf16. kRounded: the parameter is bf16 beside its master. words: random bits, one
+// word an element (stochastic only).
 template <typename Moment, bool kRounded, bool kStochastic>
-void adamSpan(const AdamStep& step, float* __restrict theta, bf16* __restrict parameter, const float* __restrict g,
-              Moment* __restrict m, Moment* __restrict v, const uint32_t* __restrict words, int64_t n) {
+void adamSpan(const AdamStep& step, float* __restrict theta, bf16* __restrict parameter,
+              const float* __restrict g, Moment* __restrict m, Moment* __restrict v,
+              const uint32_t* __restrict words, int64_t n) {
   const AdamStep s = step;
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -105,8 +112,8 @@ void adamSpan(const AdamStep& step, float* __restrict theta, bf16* __restrict pa
 }
 
 template <typename Moment, bool kRounded>
-void adamChunk(const AdamWArgs& args, const AdamStep& step, const ParameterEntry& entry, int64_t first, int64_t n,
-               int64_t chunk) {
+void adamChunk(const AdamWArgs& args, const AdamStep& step, const ParameterEntry& entry, int64_t first,
+               int64_t n, int64_t chunk) {
   float* theta = static_cast<float*>(kRounded ? entry.master : entry.parameter) + first;
   bf16* parameter = kRounded ? static_cast<bf16*>(entry.parameter) + first : nullptr;
   const float* g = static_cast<const float*>(entry.gradient) + first;
@@ -119,8 +126,8 @@ void adamChunk(const AdamWArgs& args, const AdamStep& step, const ParameterEntry
       for (int64_t i = 0; i < n; i += kRandomWords) {
         philoxWords(static_cast<uint64_t>(args.stochasticSeed), static_cast<uint64_t>(chunk * kChunk + i) / 4,
                     static_cast<uint64_t>(args.step), words);
-        adamSpan<Moment, kRounded, true>(step, theta + i, kRounded ? parameter + i : nullptr, g + i, m + i, v + i,
-                                         words, n - i < kRandomWords ? n - i : kRandomWords);
+        adamSpan<Moment, kRounded, true>(step, theta + i, kRounded ? parameter + i : nullptr, g + i, m + i,
+                                         v + i, words, n - i < kRandomWords ? n - i : kRandomWords);
       }
       return;
     }
@@ -132,9 +139,10 @@ void adamChunk(const AdamWArgs& args, const AdamStep& step, const ParameterEntry
 int checkTable(KernelContext* context, const char* kernel, const ParameterEntry* table, int64_t entries) {
   for (int64_t e = 0; e < entries; ++e) {
     const ParameterEntry& entry = table[e];
-    if (entry.parameterDtype != kF32 && (entry.parameterDtype != kBF16 || (entry.count > 0 && entry.master == nullptr))) {
-      return fail(context, "%s: parameter %lld must be f32, or bf16 with an f32 master copy; it is %s", kernel,
-                  static_cast<long long>(e), dtypeName(entry.parameterDtype));
+    if (entry.parameterDtype != kF32 &&
+        (entry.parameterDtype != kBF16 || (entry.count > 0 && entry.master == nullptr))) {
+      return fail(context, "%s: parameter %lld must be f32, or bf16 with an f32 master copy; it is %s",
+                  kernel, static_cast<long long>(e), dtypeName(entry.parameterDtype));
     }
     if (entry.firstMoment != nullptr && entry.momentDtype != kF32 && entry.momentDtype != kBF16) {
       return fail(context, "%s: the moments of parameter %lld must be f32 or bf16, got %s", kernel,
@@ -147,7 +155,8 @@ int checkTable(KernelContext* context, const char* kernel, const ParameterEntry*
 int adamw(KernelContext* context, const void* raw) {
   const AdamWArgs& args = *static_cast<const AdamWArgs*>(raw);
   const ParameterEntry* table = static_cast<const ParameterEntry*>(args.table);
-  if (args.step < 1) return fail(context, "adamw: step counts from 1, got %lld", static_cast<long long>(args.step));
+  if (args.step < 1)
+    return fail(context, "adamw: step counts from 1, got %lld", static_cast<long long>(args.step));
   if (const int status = checkTable(context, "adamw", table, args.entries)) return status;
   for (int64_t e = 0; e < args.entries; ++e) {
     if (table[e].count > 0 && (table[e].firstMoment == nullptr || table[e].secondMoment == nullptr)) {
@@ -170,19 +179,26 @@ int adamw(KernelContext* context, const void* raw) {
   plain.keep = 1.0f;
   plain.l2 = 0.0f;
   AdamStep decayed = plain;
-  if (args.l2 != 0) decayed.l2 = static_cast<float>(args.weightDecay);
-  else decayed.keep = static_cast<float>(1.0 - args.lr * args.weightDecay);
-  forEachChunk(table, args.entries, [&](const ParameterEntry& entry, int64_t first, int64_t n, int64_t chunk) {
-    const AdamStep& step = entry.decays != 0 ? decayed : plain;
-    const bool rounded = entry.parameterDtype == kBF16;
-    if (entry.momentDtype == kBF16) {
-      if (rounded) adamChunk<bf16, true>(args, step, entry, first, n, chunk);
-      else adamChunk<bf16, false>(args, step, entry, first, n, chunk);
-    } else {
-      if (rounded) adamChunk<float, true>(args, step, entry, first, n, chunk);
-      else adamChunk<float, false>(args, step, entry, first, n, chunk);
-    }
-  });
+  if (args.l2 != 0)
+    decayed.l2 = static_cast<float>(args.weightDecay);
+  else
+    decayed.keep = static_cast<float>(1.0 - args.lr * args.weightDecay);
+  forEachChunk(table, args.entries,
+               [&](const ParameterEntry& entry, int64_t first, int64_t n, int64_t chunk) {
+                 const AdamStep& step = entry.decays != 0 ? decayed : plain;
+                 const bool rounded = entry.parameterDtype == kBF16;
+                 if (entry.momentDtype == kBF16) {
+                   if (rounded)
+                     adamChunk<bf16, true>(args, step, entry, first, n, chunk);
+                   else
+                     adamChunk<bf16, false>(args, step, entry, first, n, chunk);
+                 } else {
+                   if (rounded)
+                     adamChunk<float, true>(args, step, entry, first, n, chunk);
+                   else
+                     adamChunk<float, false>(args, step, entry, first, n, chunk);
+                 }
+               });
   return 0;
 }
 
@@ -193,8 +209,8 @@ struct SgdStep {
 
 // buffer null: plain gradient descent.
 template <typename Moment>
-void sgdSpan(const SgdStep& step, float* __restrict theta, const float* __restrict g, Moment* __restrict buffer,
-             int64_t n) {
+void sgdSpan(const SgdStep& step, float* __restrict theta, const float* __restrict g,
+             Moment* __restrict buffer, int64_t n) {
   const SgdStep s = step;
   if (buffer == nullptr) {
 #pragma omp simd
@@ -221,7 +237,8 @@ void sgdSpan(const SgdStep& step, float* __restrict theta, const float* __restri
 int sgd(KernelContext* context, const void* raw) {
   const SgdArgs& args = *static_cast<const SgdArgs*>(raw);
   const ParameterEntry* table = static_cast<const ParameterEntry*>(args.table);
-  if (args.step < 1) return fail(context, "sgd: step counts from 1, got %lld", static_cast<long long>(args.step));
+  if (args.step < 1)
+    return fail(context, "sgd: step counts from 1, got %lld", static_cast<long long>(args.step));
   if (const int status = checkTable(context, "sgd", table, args.entries)) return status;
   const bool momentum = args.momentum != 0.0, firstStep = args.step == 1;
   for (int64_t e = 0; momentum && e < args.entries; ++e) {

@@ -1,4 +1,5 @@
-// random.cc — random numbers and dropout. Element i depends on (seed, offset, i) alone, so that threads draw their parts independently.
+// random.cc — random numbers and dropout. Element i depends on (seed, offset, i) alone, so that threads draw
+// their parts independently.
 #include <type_traits>
 
 #include "core/backend.h"
@@ -11,7 +12,8 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 
 namespace {
 
-static_assert(kRandomWords == kElementBlock, "a thread's range starts at a multiple of what one call of philoxWords gives");
+static_assert(kRandomWords == kElementBlock,
+              "a thread's range starts at a multiple of what one call of philoxWords gives");
 
 // Calls body(first element, words, count) for consecutive groups of 64 elements.
 template <typename Body>
@@ -19,13 +21,16 @@ void forEachGroup(int64_t n, int64_t seed, int64_t offset, int64_t cost, const B
   parallelElements(n, cost, [&](int64_t begin, int64_t end) {
     alignas(64) uint32_t words[kRandomWords];
     for (int64_t i = begin; i < end; i += kRandomWords) {
-      philoxWords(static_cast<uint64_t>(seed), static_cast<uint64_t>(i) / 4, static_cast<uint64_t>(offset), words);
+      philoxWords(static_cast<uint64_t>(seed), static_cast<uint64_t>(i) / 4, static_cast<uint64_t>(offset),
+                  words);
       body(i, words, end - i < kRandomWords ? end - i : kRandomWords);
     }
   });
 }
 
-ANNEAL_INLINE double uniformOf(uint32_t word) { return static_cast<double>(static_cast<int32_t>(word >> 8)) * 0x1p-24; }
+ANNEAL_INLINE double uniformOf(uint32_t word) {
+  return static_cast<double>(static_cast<int32_t>(word >> 8)) * 0x1p-24;
+}
 
 // 64 normal numbers, two from each pair of words.
 void boxMuller(const uint32_t* words, double* z) {
@@ -42,8 +47,10 @@ void boxMuller(const uint32_t* words, double* z) {
 
 template <typename T>
 ANNEAL_INLINE T numberAs(double x) {
-  if constexpr (sizeof(T) == 2 || std::is_same_v<T, float>) return fromFloat<T>(static_cast<float>(x));
-  else return static_cast<T>(x);
+  if constexpr (sizeof(T) == 2 || std::is_same_v<T, float>)
+    return fromFloat<T>(static_cast<float>(x));
+  else
+    return static_cast<T>(x);
 }
 
 template <typename T>
@@ -52,30 +59,35 @@ int randomOf(KernelContext* context, const RandomArgs& args) {
   const double p0 = args.p0, p1 = args.p1;
   switch (args.kind) {
     case kRandomUniform:
-      forEachGroup(args.n, args.seed, args.offset, 8, [=](int64_t first, const uint32_t* words, int64_t count) {
+      forEachGroup(args.n, args.seed, args.offset, 8,
+                   [=](int64_t first, const uint32_t* words, int64_t count) {
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) out[first + i] = numberAs<T>(p0 + (p1 - p0) * uniformOf(words[i]));
-      });
+                     for (int64_t i = 0; i < count; ++i)
+                       out[first + i] = numberAs<T>(p0 + (p1 - p0) * uniformOf(words[i]));
+                   });
       return 0;
     case kRandomNormal:
     case kRandomTruncatedNormal: {
       const double limit = args.kind == kRandomNormal ? 1e9 : 3.0;
-      forEachGroup(args.n, args.seed, args.offset, 32, [=](int64_t first, const uint32_t* words, int64_t count) {
-        alignas(64) double z[kRandomWords];
-        boxMuller(words, z);
+      forEachGroup(args.n, args.seed, args.offset, 32,
+                   [=](int64_t first, const uint32_t* words, int64_t count) {
+                     alignas(64) double z[kRandomWords];
+                     boxMuller(words, z);
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) {
-          const double clipped = z[i] < -limit ? -limit : (z[i] > limit ? limit : z[i]);
-          out[first + i] = numberAs<T>(p0 + p1 * clipped);
-        }
-      });
+                     for (int64_t i = 0; i < count; ++i) {
+                       const double clipped = z[i] < -limit ? -limit : (z[i] > limit ? limit : z[i]);
+                       out[first + i] = numberAs<T>(p0 + p1 * clipped);
+                     }
+                   });
       return 0;
     }
     case kRandomBernoulli:
-      forEachGroup(args.n, args.seed, args.offset, 8, [=](int64_t first, const uint32_t* words, int64_t count) {
+      forEachGroup(args.n, args.seed, args.offset, 8,
+                   [=](int64_t first, const uint32_t* words, int64_t count) {
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) out[first + i] = numberAs<T>(uniformOf(words[i]) < p0 ? 1.0 : 0.0);
-      });
+                     for (int64_t i = 0; i < count; ++i)
+                       out[first + i] = numberAs<T>(uniformOf(words[i]) < p0 ? 1.0 : 0.0);
+                   });
       return 0;
     default:
       return fail(context, "random: unknown distribution %lld", static_cast<long long>(args.kind));

@@ -10,8 +10,8 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 
 namespace {
 
-// One head: pair j is read at (x[j·inStep], x[j·inStep + inGap]) and written likewise; for halves the step is 1 and the
-// gap `half`, interleaved the step is 2 and the gap 1. x may be y when both layouts are the same.
+// One head: pair j is read at (x[j·inStep], x[j·inStep + inGap]) and written likewise; for halves the step is
+// 1 and the gap `half`, interleaved the step is 2 and the gap 1. x may be y when both layouts are the same.
 template <typename T, int kInStep, int kOutStep>
 void rotateHead(const T* x, T* y, const float* cos, const float* sin, float sign, int64_t half) {
   const int64_t inGap = kInStep == 1 ? half : 1, outGap = kOutStep == 1 ? half : 1;
@@ -33,7 +33,8 @@ void rotate(const RopeArgs& args) {
   parallelFor(args.tokens, 2 * args.heads * args.headSize, [&](int64_t begin, int64_t end) {
     // Layouts that differ exchange channels, so that in place the head is first copied aside.
     T* copy = nullptr;
-    if (inPlace && kInStep != kOutStep) copy = static_cast<T*>(threadScratch(0, static_cast<size_t>(rotary) * sizeof(T)));
+    if (inPlace && kInStep != kOutStep)
+      copy = static_cast<T*>(threadScratch(0, static_cast<size_t>(rotary) * sizeof(T)));
     for (int64_t t = begin; t < end; ++t) {
       const float* cos = static_cast<const float*>(args.cos) + positions[t] * half;
       const float* sin = static_cast<const float*>(args.sin) + positions[t] * half;
@@ -58,18 +59,23 @@ void rotate(const RopeArgs& args) {
 template <typename T>
 int rotateLayouts(const RopeArgs& args) {
   if (args.inputInterleaved != 0) {
-    if (args.outputInterleaved != 0) rotate<T, 2, 2>(args);
-    else rotate<T, 2, 1>(args);
+    if (args.outputInterleaved != 0)
+      rotate<T, 2, 2>(args);
+    else
+      rotate<T, 2, 1>(args);
   } else {
-    if (args.outputInterleaved != 0) rotate<T, 1, 2>(args);
-    else rotate<T, 1, 1>(args);
+    if (args.outputInterleaved != 0)
+      rotate<T, 1, 2>(args);
+    else
+      rotate<T, 1, 1>(args);
   }
   return 0;
 }
 
 int rope(KernelContext* context, const void* raw) {
   const RopeArgs& args = *static_cast<const RopeArgs*>(raw);
-  if (args.rotary % 2 != 0 || args.rotary < 0 || args.offset < 0 || args.offset + args.rotary > args.headSize) {
+  if (args.rotary % 2 != 0 || args.rotary < 0 || args.offset < 0 ||
+      args.offset + args.rotary > args.headSize) {
     return fail(context, "rope: channels %lld to %lld are no even range of a head of %lld",
                 static_cast<long long>(args.offset), static_cast<long long>(args.offset + args.rotary),
                 static_cast<long long>(args.headSize));
@@ -77,8 +83,8 @@ int rope(KernelContext* context, const void* raw) {
   const int32_t* positions = static_cast<const int32_t*>(args.positions);
   for (int64_t t = 0; t < args.tokens; ++t) {
     if (positions[t] < 0 || positions[t] >= args.maxPositions) {
-      return fail(context, "rope: position %d of token %lld is outside the table of %lld positions", positions[t],
-                  static_cast<long long>(t), static_cast<long long>(args.maxPositions));
+      return fail(context, "rope: position %d of token %lld is outside the table of %lld positions",
+                  positions[t], static_cast<long long>(t), static_cast<long long>(args.maxPositions));
     }
   }
   if (args.dtype == kF32) return rotateLayouts<float>(args);

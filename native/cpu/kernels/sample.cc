@@ -1,5 +1,6 @@
-// sample.cc — draws one id per row of logits: temperature, top-k, top-p, min-p, then the inverse of the cumulative distribution.
-// Probabilities are double, so that the choice does not depend on the backend's exponential.
+// sample.cc — draws one id per row of logits: temperature, top-k, top-p, min-p, then the inverse of the
+// cumulative distribution. Probabilities are double, so that the choice does not depend on the backend's
+// exponential.
 #include <algorithm>
 
 #include "core/backend.h"
@@ -21,13 +22,16 @@ struct Candidate {
 
 // Orders a heap whose top is the most probable token, the lower id on ties.
 struct LessProbable {
-  bool operator()(const Candidate& a, const Candidate& b) const { return a.z < b.z || (a.z == b.z && a.id > b.id); }
+  bool operator()(const Candidate& a, const Candidate& b) const {
+    return a.z < b.z || (a.z == b.z && a.id > b.id);
+  }
 };
 
 // Σ e^(z − top) over the row.
 double sumExponentials(const double* z, double top, int64_t n) {
   return laneFold(
-      n, 0.0, [z, top](int64_t i) { return vexpDouble(z[i] - top); }, [](double a, double b) { return a + b; });
+      n, 0.0, [z, top](int64_t i) { return vexpDouble(z[i] - top); },
+      [](double a, double b) { return a + b; });
 }
 
 // Index of the largest, the lowest on ties; a NaN counts as largest.
@@ -61,7 +65,8 @@ void keepMass(const SampleArgs& args, const double* z, double top, double* mass,
       total += mass[i];
     }
     std::make_heap(heap, heap + count, LessProbable{});
-    // Tokens leave the heap in order of probability; what is left when topP is reached goes. The first always stays.
+    // Tokens leave the heap in order of probability; what is left when topP is reached goes. The first always
+    // stays.
     double before = 0.0;
     for (int64_t rest = count; rest > 0; --rest) {
       if (rest < count && before >= args.topP * total) {
@@ -97,7 +102,8 @@ int64_t draw(const double* mass, int64_t n, double u) {
 double uniformOfRow(int64_t seed, int64_t row, int64_t offset) {
   alignas(64) uint32_t words[kRandomWords];
   const int64_t first = row / kRandomBlocks * kRandomBlocks;
-  philoxWords(static_cast<uint64_t>(seed), static_cast<uint64_t>(first), static_cast<uint64_t>(offset), words);
+  philoxWords(static_cast<uint64_t>(seed), static_cast<uint64_t>(first), static_cast<uint64_t>(offset),
+              words);
   return static_cast<double>(words[4 * (row - first)] >> 8) * 0x1p-24;
 }
 
@@ -133,7 +139,8 @@ int sampleOf(KernelContext* context, const SampleArgs& args) {
     }
   });
   if (bad.found()) {
-    return fail(context, "sample: the logits of row %lld have no finite maximum; a weight or activation is not finite",
+    return fail(context,
+                "sample: the logits of row %lld have no finite maximum; a weight or activation is not finite",
                 static_cast<long long>(bad.position()));
   }
   return 0;
@@ -142,7 +149,8 @@ int sampleOf(KernelContext* context, const SampleArgs& args) {
 int sample(KernelContext* context, const void* raw) {
   const SampleArgs& args = *static_cast<const SampleArgs*>(raw);
   if (args.rows > 0 && args.vocab <= 0) return fail(context, "sample: the vocabulary is empty");
-  if (!(args.temperature >= 0.0)) return fail(context, "sample: temperature must be >= 0, got %g", args.temperature);
+  if (!(args.temperature >= 0.0))
+    return fail(context, "sample: temperature must be >= 0, got %g", args.temperature);
   if (args.dtype == kF32) return sampleOf<float>(context, args);
   if (args.dtype == kBF16) return sampleOf<bf16>(context, args);
   return fail(context, "sample: expected f32 or bf16, got %s", dtypeName(args.dtype));

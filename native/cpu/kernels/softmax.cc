@@ -1,4 +1,5 @@
-// softmax.cc — softmax and log-softmax over contiguous rows, and their gradients. A row that is all −inf gives zeros.
+// softmax.cc — softmax and log-softmax over contiguous rows, and their gradients. A row that is all −inf
+// gives zeros.
 #include "core/backend.h"
 #include "core/dtype.h"
 #include "cpu/elements.h"
@@ -46,8 +47,10 @@ int softmaxOf(const SoftmaxArgs& args) {
       row = static_cast<float*>(threadScratch(0, static_cast<size_t>(n) * sizeof(float)));
     }
     for (int64_t r = begin; r < end; ++r) {
-      if (args.log != 0) logSoftmaxRow(x + r * n, y + r * n, n);
-      else softmaxRow(x + r * n, y + r * n, n, row != nullptr ? row : reinterpret_cast<float*>(y + r * n));
+      if (args.log != 0)
+        logSoftmaxRow(x + r * n, y + r * n, n);
+      else
+        softmaxRow(x + r * n, y + r * n, n, row != nullptr ? row : reinterpret_cast<float*>(y + r * n));
     }
   });
   return 0;

@@ -1,4 +1,5 @@
-// unary.cc — y = f(x) and dx = dy·f'(x). Every function is one loop over contiguous f32; bf16 passes through a small buffer in the first cache.
+// unary.cc — y = f(x) and dx = dy·f'(x). Every function is one loop over contiguous f32; bf16 passes through
+// a small buffer in the first cache.
 #include <cmath>
 #include <type_traits>
 
@@ -242,7 +243,8 @@ int unaryInt(KernelContext* context, const UnaryArgs& args) {
     case kNeg:
       return intLoop(args, [](int32_t x) { return 0u - static_cast<uint32_t>(x); });
     case kAbs:
-      return intLoop(args, [](int32_t x) { return x < 0 ? 0u - static_cast<uint32_t>(x) : static_cast<uint32_t>(x); });
+      return intLoop(
+          args, [](int32_t x) { return x < 0 ? 0u - static_cast<uint32_t>(x) : static_cast<uint32_t>(x); });
     case kClamp:
       return intLoop(args, [=](int32_t x) {
         const int32_t low = x < p0 ? p0 : x;
@@ -268,7 +270,8 @@ int unary(KernelContext* context, const void* raw) {
                      [=](int64_t begin, int64_t end) { f(x + begin, y + begin, end - begin, p); });
     return 0;
   }
-  if (args.dtype != kBF16) return fail(context, "unary: expected f32, bf16 or i32, got %s", dtypeName(args.dtype));
+  if (args.dtype != kBF16)
+    return fail(context, "unary: expected f32, bf16 or i32, got %s", dtypeName(args.dtype));
   const bf16* x = static_cast<const bf16*>(args.x);
   bf16* y = static_cast<bf16*>(args.y);
   parallelElements(args.n, costOf(args.op), [=](int64_t begin, int64_t end) {
@@ -287,7 +290,8 @@ int unaryBackward(KernelContext* context, const void* raw) {
   const UnaryBackwardArgs& args = *static_cast<const UnaryBackwardArgs*>(raw);
   const Parameters p{static_cast<float>(args.p0), static_cast<float>(args.p1)};
   const BackwardFn f = backwardFor(args.op, p);
-  if (f == nullptr) return fail(context, "unaryBackward: unknown operation %lld", static_cast<long long>(args.op));
+  if (f == nullptr)
+    return fail(context, "unaryBackward: unknown operation %lld", static_cast<long long>(args.op));
   if (args.dtype == kF32) {
     const float* x = static_cast<const float*>(args.x);
     const float* dy = static_cast<const float*>(args.dy);
@@ -297,7 +301,8 @@ int unaryBackward(KernelContext* context, const void* raw) {
     });
     return 0;
   }
-  if (args.dtype != kBF16) return fail(context, "unaryBackward: expected f32 or bf16, got %s", dtypeName(args.dtype));
+  if (args.dtype != kBF16)
+    return fail(context, "unaryBackward: expected f32 or bf16, got %s", dtypeName(args.dtype));
   const bf16* x = static_cast<const bf16*>(args.x);
   const bf16* dy = static_cast<const bf16*>(args.dy);
   bf16* dx = static_cast<bf16*>(args.dx);
