@@ -3,7 +3,6 @@ import { mkdir, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import {
   documents,
-  evaluationWindows,
   openPrepared,
   openShards,
   type PreparedData,
@@ -37,6 +36,7 @@ import {
 import { textSampler } from "./sampler.js";
 import { divideTime, measureCosts } from "./step-budget.js";
 import { Trainer } from "./trainer.js";
+import { validationWindows } from "./validation.js";
 
 /** Everything is prepared; the first step follows. */
 export interface ReadyEvent {
@@ -195,7 +195,8 @@ function trainingOptions(
   const { sequenceLength, batchSize, seed, dataMode, accumulation, clip, checkpointing, evalBatches } =
     settings;
   const tokenBytes = tokenByteTable(tokenizer);
-  const windows = () => evaluationWindows(validation, { sequenceLength, batchSize, tokenBytes });
+  const windows = () =>
+    validationWindows(validation, { sequenceLength, batchSize, maxBatches: evalBatches, tokenBytes });
   const validationTokens = validation.reduce((sum, shard) => sum + shard.length, 0);
   return {
     batches: new TokenBatches({ shards: train, sequenceLength, batchSize, seed, mode: dataMode }),
@@ -206,7 +207,7 @@ function trainingOptions(
     checkpointing,
     seed,
     // A single token has nothing after it to predict.
-    ...(validationTokens > 1 && { validation: windows, evalBatches }),
+    ...(validationTokens > 1 && { validation: windows }),
   };
 }
 

@@ -31,8 +31,9 @@ struct Backend {
   KernelFn kernels[kKernelCount];
 };
 
+// static: files compiled for different instruction sets must not share one copy.
 // Records why a kernel failed and gives the status to return: `return fail(context, "id %d …", id);`
-__attribute__((format(printf, 2, 3))) inline int fail(KernelContext* context, const char* format, ...) {
+__attribute__((format(printf, 2, 3))) static inline int fail(KernelContext* context, const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
   std::vsnprintf(context->error, sizeof(context->error), format, arguments);

@@ -65,7 +65,7 @@ namespace anneal {
   X(routerBackward, RouterBackwardArgs, "t4 i5 f") \
   X(balanceLossForward, BalanceLossForwardArgs, "t5 i6 f") \
   X(balanceLossBackward, BalanceLossBackwardArgs, "t4 i5 f") \
-  X(moeSort, MoeSortArgs, "t6 i3") \
+  X(moeSort, MoeSortArgs, "t7 i3") \
   X(moePermute, MoePermuteArgs, "t3 i4") \
   X(moeCombineForward, MoeCombineForwardArgs, "t5 i4") \
   X(moeCombineBackward, MoeCombineBackwardArgs, "t6 i4") \

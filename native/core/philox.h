@@ -1,4 +1,5 @@
 // philox.h — Philox4x32-10, the counter-based generator behind every random number (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+// Functions are static, so that files compiled for different instruction sets do not share one copy.
 // The same (seed, offset, element) gives the same number on every backend and for every number of threads.
 #pragma once
 
@@ -17,7 +18,7 @@ struct PhiloxBlock {
 };
 
 // One block of four words. key = seed; counter = (block index, offset), both 64 bit, low word first.
-ANNEAL_HOST_DEVICE inline PhiloxBlock philox(uint64_t seed, uint64_t block, uint64_t offset) {
+ANNEAL_HOST_DEVICE static inline PhiloxBlock philox(uint64_t seed, uint64_t block, uint64_t offset) {
   uint32_t c0 = static_cast<uint32_t>(block), c1 = static_cast<uint32_t>(block >> 32);
   uint32_t c2 = static_cast<uint32_t>(offset), c3 = static_cast<uint32_t>(offset >> 32);
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
@@ -37,6 +38,6 @@ ANNEAL_HOST_DEVICE inline PhiloxBlock philox(uint64_t seed, uint64_t block, uint
 }
 
 // Uniform in [0, 1) with 24 bits: exact in f32, identical on every backend.
-ANNEAL_HOST_DEVICE inline float philoxUniform(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+ANNEAL_HOST_DEVICE static inline float philoxUniform(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 }  // namespace anneal

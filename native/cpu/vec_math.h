@@ -16,10 +16,11 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 
 constexpr float kFloatInfinity = std::bit_cast<float>(0x7F800000u);
 
-// eˣ within 2 ulp; results below the smallest normal number are 0, above the largest +inf; NaN stays NaN.
+// eˣ within 2 ulp; results below 1.7e-38 are 0, above the largest number +inf; NaN stays NaN.
 ANNEAL_INLINE float vexp(float x) {
   constexpr float kLog2e = 1.44269504088896341f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  constexpr float kRound = 12582912.0f;  // 1.5·2²³: adding and subtracting it rounds to an integer
+  constexpr float kRound =
+      12582912.0f;  // 1.5·2²³: adding it rounds to an integer n, which stands in the low bits
   const float clamped = x < -88.0f ? -88.0f : (x > 89.0f ? 89.0f : x);
   const float shifted = clamped * kLog2e + kRound;
   const float n = shifted - kRound;
@@ -32,19 +33,14 @@ ANNEAL_INLINE float vexp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  // 2ⁿ in two factors, because n reaches 128 just below overflow.
-  const int32_t whole = static_cast<int32_t>(n);
-  const int32_t half = whole >> 1;
-  const float scaleA = std::bit_cast<float>((half + 127) << 23);
-  const float scaleB = std::bit_cast<float>((whole - half + 127) << 23);
-  float y = p * scaleA * scaleB;
-  y = x < -87.33654f ? 0.0f : y;
-  y = x > 88.72283f ? kFloatInfinity : y;
-  return x != x ? x : y;
+  // 2ⁿ⁻¹, because n reaches 128 just below overflow; at the other end n = −126 is out of range, hence the 0.
+  const float scale = std::bit_cast<float>((std::bit_cast<uint32_t>(shifted) << 23) + (126u << 23));
+  const float y = (p + p) * scale;
+  return x < -86.98f ? 0.0f : y;
 }
 
-// ln x within 2 ulp; 0 gives −inf, negative numbers NaN, +inf +inf. Subnormal arguments count as the smallest
-// normal.
+// ln x within 2 ulp; 0 gives −inf, negative numbers and NaN give NaN, +inf +inf. Subnormal arguments count as
+// the smallest normal.
 ANNEAL_INLINE float vlog(float x) {
   const float normal = x < 1.17549435e-38f ? 1.17549435e-38f : x;
   const uint32_t u = std::bit_cast<uint32_t>(normal);
@@ -72,8 +68,7 @@ ANNEAL_INLINE float vlog(float x) {
   y = y + 0.693359375f * e;
   y = x == kFloatInfinity ? kFloatInfinity : y;
   y = x == 0.0f ? -kFloatInfinity : y;
-  y = x < 0.0f ? std::bit_cast<float>(0x7FC00000u) : y;
-  return x != x ? x : y;
+  return x >= 0.0f ? y : std::bit_cast<float>(0x7FC00000u);
 }
 
 // ln(1 + x) for x >= 0 within 4 ulp, also where 1 + x rounds x away.

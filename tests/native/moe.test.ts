@@ -37,7 +37,7 @@ function sort(ids: Values, tokens: number, experts: number, chosen: number): Flo
   return repeatable(() => {
     const [counts, offsets] = [poisoned(experts, "i32"), poisoned(experts + 1, "i32")];
     const [order, inverse] = [poisoned(ids.length, "i32"), poisoned(ids.length, "i32")];
-    call("moeSort", input, counts, offsets, order, inverse, null, tokens, experts, chosen);
+    call("moeSort", input, counts, offsets, order, inverse, null, null, tokens, experts, chosen);
     return [counts, offsets, order, inverse];
   });
 }
@@ -58,13 +58,15 @@ describe("moeSort", () => {
     const totals = upload([5, 0, 1], "i32");
     const [counts, offsets] = [poisoned(3, "i32"), poisoned(4, "i32")];
     const [order, inverse] = [poisoned(4, "i32"), poisoned(4, "i32")];
-    for (let i = 0; i < 2; i++) call("moeSort", ids, counts, offsets, order, inverse, totals, 2, 3, 2);
+    for (let i = 0; i < 2; i++) call("moeSort", ids, counts, offsets, order, inverse, totals, null, 2, 3, 2);
     expect(Array.from(download(totals))).toEqual([7, 2, 5]);
+    call("moeSort", ids, counts, offsets, order, inverse, totals, upload([5, -100], "i32"), 2, 3, 2);
+    expect(Array.from(download(totals))).toEqual([8, 2, 6]);
   });
 
   it("names an expert that does not exist", () => {
     const order = poisoned(4, "i32");
-    call("moeSort", upload([0, 1, 3, 1], "i32"), order, order, order, order, null, 2, 3, 2);
+    call("moeSort", upload([0, 1, 3, 1], "i32"), order, order, order, order, null, null, 2, 3, 2);
     expect(() => download(order)).toThrow(/expert id 3 of choice 2 does not lie in 0..2/);
   });
 });

@@ -1,6 +1,6 @@
 /**
  * A run for the kill loop: trains a tiny DeepSeek or GPT-2 with a checkpoint per step, resuming what is in the folder. Arguments: run folder, model, steps.
- * Prints `ready` before the first step.
+ * Prints a line for each step, before it is saved.
  */
 
 import { Trainer } from "../../lib/train/trainer.js";
@@ -23,8 +23,8 @@ const trainer = await Trainer.create({
   runDir: run,
   resume: "auto",
 });
-process.stdout.write("ready\n");
 for await (const event of trainer.run()) {
+  if (event.type === "step") process.stdout.write(`${event.step}\n`);
   if (event.type === "warning" && !event.message.includes("no checkpoint yet"))
     throw new Error(event.message);
 }

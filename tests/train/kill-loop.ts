@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
+import { listCheckpoints } from "../../lib/io/index.js";
 
 /** Bundles the child to plain JavaScript, which node runs without a TypeScript loader. */
 export async function bundleChild(outDir: string): Promise<string> {
@@ -17,12 +18,14 @@ export async function bundleChild(outDir: string): Promise<string> {
   return join(outDir, "child.mjs");
 }
 
-/** One life of the child. `delay` ms after its start, or after it is ready, it is killed; without a delay it runs to its end. */
-async function live(
-  args: string[],
-  delay?: number,
-  fromStart = false,
-): Promise<{ signal: NodeJS.Signals | null; errors: string }> {
+/** When a life ends: so many milliseconds after so many steps (0: after the start). */
+interface Death {
+  steps: number;
+  delay: number;
+}
+
+/** One life of the child; without a death it runs to its end. Rejects when the child fails by itself. */
+async function live(args: string[], death?: Death): Promise<NodeJS.Signals | null> {
   const addon = fileURLToPath(new URL("../../build/Release/anneal.node", import.meta.url));
   // The bundle lies elsewhere, so it must be told where the addon is; tiny kernels run best on one thread.
   const env = { ANNEAL_ADDON: addon, ...process.env, ANNEAL_THREADS: "1" };
@@ -38,16 +41,21 @@ async function live(
     );
   });
   exited.catch(() => undefined);
-  const ready = new Promise<void>((resolve) => {
-    child.stdout.on("data", () => resolve());
-    child.on("close", () => resolve());
-  });
-  if (delay !== undefined) {
-    if (!fromStart) await ready;
+  if (death !== undefined) {
+    const { steps, delay } = death;
+    const reached = new Promise<void>((resolve) => {
+      let lines = 0;
+      child.stdout.on("data", (text: Buffer) => {
+        lines += text.toString().split("\n").length - 1;
+        if (lines >= steps) resolve();
+      });
+      child.on("close", () => resolve());
+    });
+    if (steps > 0) await reached;
     await sleep(delay);
     child.kill("SIGKILL");
   }
-  return { signal: await exited, errors };
+  return exited;
 }
 
 /** Records of metrics.jsonl without what depends on the clock. */
@@ -68,6 +76,8 @@ export interface KillLoopResult {
   duringSaves: number;
   /** Lives that ended by a kill. */
   kills: number;
+  /** Steps that were saved before the last life. */
+  stepsBefore: number;
 }
 
 /**
@@ -94,15 +104,21 @@ export async function killLoop(
   let struck = 0;
   let duringSaves = 0;
   for (let kill = 0; kill < kills; kill++) {
-    // Every fifth strikes at any moment of the start: loading the program, resuming, the first step.
-    const fromStart = kill % 5 === 4;
-    const { signal } = await live([script, run, model, steps], next(fromStart ? 400 : 60), fromStart);
-    if (signal === "SIGKILL") struck += 1;
+    // Every fifth strikes at any moment of the start: loading the program, resuming, the first step. The others strike soon after a step, often in its save.
+    const death = kill % 5 === 4 ? { steps: 0, delay: next(400) } : { steps: 1 + next(3), delay: next(12) };
+    if ((await live([script, run, model, steps], death)) === "SIGKILL") struck += 1;
     const names = await readdir(root).catch(() => []);
     if (names.some((name) => name.startsWith("."))) duringSaves += 1;
   }
+  const stepsBefore = (await listCheckpoints(root)).at(-1)?.step ?? 0;
   await live([script, run, model, steps]);
   const straight = join(dir, "straight");
   await live([script, straight, model, steps]);
-  return { killed: await records(run), straight: await records(straight), duringSaves, kills: struck };
+  return {
+    killed: await records(run),
+    straight: await records(straight),
+    duringSaves,
+    kills: struck,
+    stepsBefore,
+  };
 }

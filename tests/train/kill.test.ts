@@ -14,9 +14,11 @@ it.each(["deepseek", "gpt2"])(
   async (model) => {
     const dir = await temporaryFolder();
     const script = await bundleChild(join(dir, "bundle"));
-    const { killed, straight, kills, duringSaves } = await killLoop(script, dir, model, KILLS);
+    const { killed, straight, kills, duringSaves, stepsBefore } = await killLoop(script, dir, model, KILLS);
     expect(killed).toEqual(straight);
     expect(kills).toBeGreaterThan(KILLS * 0.8);
     expect(duringSaves).toBeGreaterThan(0);
+    // The kills struck a run that went on, not one that never came to a step.
+    expect(stepsBefore).toBeGreaterThan(KILLS / 3);
   },
 );

@@ -36,6 +36,8 @@ interface Pass {
   table: RotaryTable;
   /** Sequences in the batch, for balance losses. */
   rows: number;
+  /** i32 [tokens], negative for tokens that are no load of their experts (padding, places without a target); null when all are. */
+  counted: Tensor | null;
 }
 
 class Block extends Module {
@@ -66,7 +68,7 @@ class Block extends Module {
     const second = this.postAttentionLayernorm.forwardAdd(attended, first.sum);
     const losses: Tensor[] = [];
     const out =
-      this.mlp instanceof MoeMlp ? this.mlp.forward(second.y, pass.rows, losses) : this.mlp.forward(second.y);
+      this.mlp instanceof MoeMlp ? this.mlp.forward(second.y, pass.rows, losses, pass.counted) : this.mlp.forward(second.y);
     return [out, second.sum, ...losses];
   }
 }
@@ -152,7 +154,7 @@ export class Deepseek extends CausalLM<RawConfig> {
   }
 
   private pass(input: TokenInput, rows: number): Pass {
-    return { input, table: this._rotary.get(input.length), rows };
+    return { input, table: this._rotary.get(input.length), rows, counted: null };
   }
 
   private trunk(pass: Pass, losses: Tensor[]): Tensor {
@@ -184,7 +186,7 @@ export class Deepseek extends CausalLM<RawConfig> {
 
   /**
    * Hidden states of every prediction depth: the model's own, then each MTP block's, [tokens, width] each. next[k] holds, for every position, the id of
-   * the token k + 1 places on (i32 [tokens]; any valid id where there is none).
+   * the token k + 1 places on (i32 [tokens]; any valid id where there is none); wanted[k], when given, what is to be predicted (negative: nothing).
    */
   mtpHidden(
     input: TokenInput,
@@ -192,14 +194,15 @@ export class Deepseek extends CausalLM<RawConfig> {
     next: readonly Tensor[],
     rows = 1,
     losses: Tensor[] = [],
+    wanted: readonly Tensor[] = [],
   ): Tensor[] {
-    const pass = this.pass(input, rows);
+    const shared = this.pass(input, rows);
     const depths: Tensor[] = [];
     for (const [k, block] of this.model.layers.slice(this._parsed.layers).entries()) {
       const predicted = (block as MtpBlock).predict(
         this.model.embedTokens.forward(next[k]),
         depths[k - 1] ?? hidden,
-        pass,
+        { ...shared, counted: wanted[k] ?? null },
       );
       depths.push(predicted.hidden);
       losses.push(...predicted.losses);
@@ -217,7 +220,7 @@ export class Deepseek extends CausalLM<RawConfig> {
     const terms: Record<string, Tensor> = {};
     if (mtpLayers > 0 && mtpWeight > 0) {
       const { next, wanted } = this.mtpTargets(input, targets, crossEntropy.ignoreIndex ?? -100);
-      const depths = this.mtpHidden(input, hidden, next, rows, balance);
+      const depths = this.mtpHidden(input, hidden, next, rows, balance, wanted);
       for (const [k, depth] of depths.entries()) {
         const weight = (factor * mtpWeight) / mtpLayers;
         const term = linearCrossEntropy(depth, this.outputWeight(), wanted[k], {

@@ -100,8 +100,11 @@ export class MoeMlp extends Module {
     });
   }
 
-  /** x [tokens, width] → [tokens, width]; balance losses are appended to `losses` while training. `rows` sequences make up the batch. */
-  forward(x: Tensor, rows: number, losses: Tensor[]): Tensor {
+  /**
+   * x [tokens, width] → [tokens, width]; balance losses are appended to `losses` while training. `rows` sequences make up the batch; tokens where
+   * `counted` is negative do not count as load.
+   */
+  forward(x: Tensor, rows: number, losses: Tensor[], counted: Tensor | null): Tensor {
     const { router, experts, version, balanceAlpha, balancePerSequence } = this._config;
     const logits = linearF32(x, this.gate.weight); // f32 [tokens, experts]
     const routing = route(logits, this.gate.eScoreCorrectionBias, router);
@@ -112,7 +115,7 @@ export class MoeMlp extends Module {
         balanceLoss(logits, routing, { sequences, alpha: balanceAlpha, scoring: router.scoring, counting }),
       );
     }
-    const dispatch = sortByExpert(routing.ids, experts, this.training ? this.gate._load : null);
+    const dispatch = sortByExpert(routing.ids, experts, this.training ? this.gate._load : null, counted);
     const routed = this.experts.forward(permuteTokens(x, dispatch), dispatch);
     return combineTokens(routed, routing.weights, dispatch, this.sharedExperts.forward(x));
   }

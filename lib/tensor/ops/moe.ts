@@ -184,8 +184,16 @@ export interface Dispatch {
   inverse: Tensor;
 }
 
-/** Sorts the choices by expert, stably. `totals` (i32 [experts] or null) has the counts added, except while a checkpointed part is computed again. */
-export function sortByExpert(ids: Tensor, experts: number, totals: Tensor | null = null): Dispatch {
+/**
+ * Sorts the choices by expert, stably. `totals` (i32 [experts] or null) has the counts added, except while a checkpointed part is computed again; tokens
+ * where `counted` (i32 [tokens] or null) is negative are left out of them.
+ */
+export function sortByExpert(
+  ids: Tensor,
+  experts: number,
+  totals: Tensor | null = null,
+  counted: Tensor | null = null,
+): Dispatch {
   requireDtype("sortByExpert", "ids", ids, "i32");
   const [tokens, chosen] = ids.shape;
   const counts = emptyLike(ids, [experts]);
@@ -201,6 +209,7 @@ export function sortByExpert(ids: Tensor, experts: number, totals: Tensor | null
     order.use(),
     inverse.use(),
     isRecomputing() ? 0 : optional(totals),
+    optional(counted),
     tokens,
     experts,
     chosen,

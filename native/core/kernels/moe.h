@@ -61,14 +61,15 @@ struct BalanceLossBackwardArgs {
 };
 
 // Stable counting sort of the T·K flat choices r = t·K + k by expert: counts[e], exclusive prefix sums offsets[0..E], order[j] = r of sorted row j,
-// inverse[r] = j. totals (i32 [E] or null) has counts added to it: the load since it was last cleared. An id outside [0, E) is an error.
+// inverse[r] = j. totals (i32 [E] or null) has counts added to it: the load since it was last cleared; tokens with counted[t] < 0 (counted or null: none) are left out of totals. An id outside [0, E) is an error.
 struct MoeSortArgs {
   const void* ids;  // i32 [T, K]
   void* counts;     // i32 [E]
   void* offsets;    // i32 [E + 1]
   void* order;      // i32 [T·K]
   void* inverse;    // i32 [T·K]
-  void* totals;     // i32 [E] or null
+  void* totals;         // i32 [E] or null
+  const void* counted;  // i32 [T] or null
   int64_t tokens, experts, chosen;
 };
 

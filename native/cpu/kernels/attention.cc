@@ -8,6 +8,7 @@
 #include "core/dtype.h"
 #include "cpu/attention_plan.h"
 #include "cpu/attention_rows.h"
+#include "cpu/attention_scratch.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/tile.h"
@@ -17,7 +18,7 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 
 namespace {
 
-constexpr int kBlockSlot = 4, kPlanSlot = 5, kPartialSlot = 6;
+constexpr int kPlanSlot = 5, kPartialSlot = 6;
 // One segment: its rows, and how its work is cut. All of it follows from lengths alone, never from the number
 // of threads.
 struct Segment {
@@ -86,33 +87,6 @@ struct QueryBlock {
       lse[count] = toLse != nullptr ? toLse + i : nullptr;
       positions.at[count] = position + static_cast<int32_t>(i);
     }
-  }
-};
-
-// Scratch of one block, carved from the thread's arena.
-struct BlockScratch {
-  float *q, *o, *scores, *keys, *values, *maxima, *sums, *factors;
-  int64_t keyRow, valueRow;
-
-  explicit BlockScratch(const AttentionForwardArgs& a)
-      : keyRow(padded(a.qkDim - a.sharedDim) + padded(a.sharedDim)), valueRow(padded(a.vDim)) {
-    const int64_t numbers =
-        (keyRow + valueRow) * (kQueryBlock + kKeyBlock) + kKeyBlock * kQueryBlock + 3 * kQueryBlock;
-    float* next =
-        static_cast<float*>(threadScratch(kBlockSlot, static_cast<size_t>(numbers) * sizeof(float)));
-    const auto take = [&next](int64_t count) {
-      float* taken = next;
-      next += count;
-      return taken;
-    };
-    q = take(keyRow * kQueryBlock);
-    o = take(valueRow * kQueryBlock);
-    scores = take(kKeyBlock * kQueryBlock);
-    maxima = take(kQueryBlock);
-    sums = take(kQueryBlock);
-    factors = take(kQueryBlock);
-    keys = take(keyRow * kKeyBlock);
-    values = take(valueRow * kKeyBlock);
   }
 };
 

@@ -9,6 +9,7 @@
 #include "core/backend.h"
 #include "core/dtype.h"
 #include "cpu/attention_plan.h"
+#include "cpu/attention_scratch.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/tile.h"
@@ -18,7 +19,7 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 
 namespace {
 
-constexpr int kBlockSlot = 4, kPlanSlot = 5, kSumSlot = 6;
+constexpr int kPlanSlot = 5, kSumSlot = 6;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 struct Segment {
@@ -33,37 +34,6 @@ struct Segment {
   }
   int64_t queryBlocks() const { return (queries + kQueryBlock - 1) / kQueryBlock; }
   int64_t keyBlocks() const { return (keys + kKeyBlock - 1) / kKeyBlock; }
-};
-
-// Scratch of one pair of blocks, carved from the thread's arena. q, dout: [channel][query]; their rows:
-// [query][channel].
-struct PairScratch {
-  float *q, *dout, *qRows, *doutRows, *dq, *p, *ds, *keys, *values, *lse, *delta, *factors;
-  int64_t qkRow, vRow;
-
-  explicit PairScratch(const AttentionBackwardArgs& a) : qkRow(padded(a.qkDim)), vRow(padded(a.vDim)) {
-    const int64_t numbers =
-        kQueryBlock * (3 * qkRow + 2 * vRow + 3 + 2 * kKeyBlock) + kKeyBlock * (qkRow + vRow);
-    float* next =
-        static_cast<float*>(threadScratch(kBlockSlot, static_cast<size_t>(numbers) * sizeof(float)));
-    const auto take = [&next](int64_t count) {
-      float* taken = next;
-      next += count;
-      return taken;
-    };
-    q = take(qkRow * kQueryBlock);
-    dout = take(vRow * kQueryBlock);
-    qRows = take(qkRow * kQueryBlock);
-    doutRows = take(vRow * kQueryBlock);
-    dq = take(qkRow * kQueryBlock);
-    p = take(kKeyBlock * kQueryBlock);
-    ds = take(kKeyBlock * kQueryBlock);
-    keys = take(qkRow * kKeyBlock);
-    values = take(vRow * kKeyBlock);
-    lse = take(kQueryBlock);
-    delta = take(kQueryBlock);
-    factors = take(kQueryBlock);
-  }
 };
 
 template <typename T>

@@ -62,6 +62,12 @@ int moeSort(KernelContext* context, const void* args) {
     if (a.totals != nullptr) static_cast<int32_t*>(a.totals)[e] += counts[e];
   }
   offsets[a.experts] = place;
+  if (a.totals != nullptr && a.counted != nullptr) {
+    const auto* counted = static_cast<const int32_t*>(a.counted);
+    for (int64_t r = 0; r < rows; ++r) {
+      if (counted[r / a.chosen] < 0) --static_cast<int32_t*>(a.totals)[ids[r]];
+    }
+  }
   parallelFor(blocks, 4 * kSortBlock, [&](int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b) {
       int32_t* to = next + b * a.experts;
