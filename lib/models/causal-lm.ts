@@ -71,7 +71,7 @@ export abstract class CausalLM<Config = unknown> extends Module {
   abstract hidden(input: TokenInput): Tensor;
   /** The output projection, [vocab, width]; the embedding itself when tied. */
   abstract outputWeight(): Tensor;
-  /** Training loss: cross-entropy and the model's own terms. targets i32 [tokens], −100 where nothing is to be predicted. */
+  /** Cross-entropy and, while training, the model's own terms. targets i32 [tokens], −100 where nothing is to be predicted. */
   abstract loss(input: TokenInput, targets: Tensor, options?: LossOptions): ModelLoss;
   /** An empty cache for `sequences` sequences of up to `maxLength` tokens. */
   abstract newCache(sequences: number, maxLength: number): KvCache;

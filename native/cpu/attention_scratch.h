@@ -38,8 +38,7 @@ struct BlockScratch {
   }
 };
 
-// Backward pass. q, dout, dq: [channel][query]; their rows:
-// [query][channel].
+// Backward pass. q, dout, dq: [channel][query]; qRows, doutRows: [query][channel]; p, ds: [key][query].
 struct PairScratch {
   float *q, *dout, *qRows, *doutRows, *dq, *p, *ds, *keys, *values, *lse, *delta, *factors;
   int64_t qkRow, vRow;

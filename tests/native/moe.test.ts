@@ -64,6 +64,16 @@ describe("moeSort", () => {
     expect(Array.from(download(totals))).toEqual([8, 2, 6]);
   });
 
+  it("leaves tokens that do not count out of the totals, and only there", () => {
+    const ids = upload([0, 2, 2, 1, 0, 1], "i32");
+    const totals = upload([5, 0, 1], "i32");
+    const [counts, offsets] = [poisoned(3, "i32"), poisoned(4, "i32")];
+    const [order, inverse] = [poisoned(6, "i32"), poisoned(6, "i32")];
+    call("moeSort", ids, counts, offsets, order, inverse, totals, upload([0, -100, 7], "i32"), 3, 3, 2);
+    expect(Array.from(download(totals))).toEqual([7, 1, 2]);
+    expect(Array.from(download(counts))).toEqual([2, 2, 2]);
+  });
+
   it("names an expert that does not exist", () => {
     const order = poisoned(4, "i32");
     call("moeSort", upload([0, 1, 3, 1], "i32"), order, order, order, order, null, null, 2, 3, 2);

@@ -68,7 +68,9 @@ class Block extends Module {
     const second = this.postAttentionLayernorm.forwardAdd(attended, first.sum);
     const losses: Tensor[] = [];
     const out =
-      this.mlp instanceof MoeMlp ? this.mlp.forward(second.y, pass.rows, losses, pass.counted) : this.mlp.forward(second.y);
+      this.mlp instanceof MoeMlp
+        ? this.mlp.forward(second.y, pass.rows, losses, pass.counted)
+        : this.mlp.forward(second.y);
     return [out, second.sum, ...losses];
   }
 }
@@ -218,7 +220,7 @@ export class Deepseek extends CausalLM<RawConfig> {
     const main = linearCrossEntropy(hidden, this.outputWeight(), targets, { ...crossEntropy, factor });
     let total = main.loss;
     const terms: Record<string, Tensor> = {};
-    if (mtpLayers > 0 && mtpWeight > 0) {
+    if (this.training && mtpLayers > 0 && mtpWeight > 0) {
       const { next, wanted } = this.mtpTargets(input, targets, crossEntropy.ignoreIndex ?? -100);
       const depths = this.mtpHidden(input, hidden, next, rows, balance, wanted);
       for (const [k, depth] of depths.entries()) {

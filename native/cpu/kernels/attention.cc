@@ -1,7 +1,6 @@
 // attention.cc — attentionForward: online softmax over key blocks (FlashAttention), queries across vector
 // lanes as attention_plan.h says. A long row of keys that only a few queries read (decoding) is cut into
 // chunks of fixed length, whose results are merged in order.
-#include <cmath>
 #include <limits>
 
 #include "core/backend.h"

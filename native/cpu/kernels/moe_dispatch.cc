@@ -64,8 +64,9 @@ int moeSort(KernelContext* context, const void* args) {
   offsets[a.experts] = place;
   if (a.totals != nullptr && a.counted != nullptr) {
     const auto* counted = static_cast<const int32_t*>(a.counted);
-    for (int64_t r = 0; r < rows; ++r) {
-      if (counted[r / a.chosen] < 0) --static_cast<int32_t*>(a.totals)[ids[r]];
+    for (int64_t t = 0; t < a.tokens; ++t) {
+      if (counted[t] >= 0) continue;
+      for (int64_t k = 0; k < a.chosen; ++k) --static_cast<int32_t*>(a.totals)[ids[t * a.chosen + k]];
     }
   }
   parallelFor(blocks, 4 * kSortBlock, [&](int64_t first, int64_t last) {
