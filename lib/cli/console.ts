@@ -48,6 +48,8 @@ export class Console {
   write(text: string): void {
     if (text === "") return;
     this.#erase();
+    // What was held back is older than this output.
+    this.#held = "";
     this.#output.write(text);
     this.#midLine = !text.endsWith("\n");
   }

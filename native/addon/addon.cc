@@ -1,10 +1,11 @@
-// addon.cc — what the addon exports: devices, memory, dispatch. A list; the work is in the files named after it.
+// addon.cc — what the addon exports: devices, memory, dispatch. A list; the work is in the files named after
+// it.
 #include <napi.h>
 #include <omp.h>
-#include <oneapi/dnnl/dnnl.hpp>
 
 #include <algorithm>
 #include <cstdlib>
+#include <oneapi/dnnl/dnnl.hpp>
 #include <string>
 
 #include "addon/dispatch.h"
@@ -20,7 +21,8 @@ namespace {
 Napi::Value openDevice(const Napi::CallbackInfo& info) {
   Environment& environment = Environment::of(info.Env());
   const std::string name = info[0].As<Napi::String>().Utf8Value();
-  if (name != "cpu") throwCoded(info.Env(), "ERR_DEVICE", "this build of the addon has no device \"" + name + "\"");
+  if (name != "cpu")
+    throwCoded(info.Env(), "ERR_DEVICE", "this build of the addon has no device \"" + name + "\"");
   const int asked = info[1].As<Napi::Number>().Int32Value();
   const int threads = std::max(1, asked > 0 ? asked : omp_get_num_procs());
   environment.devices.push_back(std::make_unique<Device>(name, cpu::backend(), threads));

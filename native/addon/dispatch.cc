@@ -1,5 +1,6 @@
-// dispatch.cc — one kernel call: JavaScript has written the argument words into a shared array; here they become an Args struct on the
-// device's queue. This is the hot path of the addon, so it uses the C interface of Node-API.
+// dispatch.cc — one kernel call: JavaScript has written the argument words into a shared array; here they
+// become an Args struct on the device's queue. This is the hot path of the addon, so it uses the C interface
+// of Node-API.
 #include "addon/dispatch.h"
 
 #include <bit>
@@ -33,7 +34,8 @@ constexpr Signature expand(const char* signature) {
     const char kind = signature[i++];
     if (kind == ' ') continue;
     uint32_t repeat = 0;
-    for (; signature[i] >= '0' && signature[i] <= '9'; ++i) repeat = repeat * 10 + static_cast<uint32_t>(signature[i] - '0');
+    for (; signature[i] >= '0' && signature[i] <= '9'; ++i)
+      repeat = repeat * 10 + static_cast<uint32_t>(signature[i] - '0');
     for (uint32_t n = 0; n < (repeat == 0 ? 1 : repeat); ++n) result.kinds[result.length++] = kind;
   }
   return result;
@@ -80,20 +82,23 @@ napi_value dispatch(napi_env env, napi_callback_info info) {
         }
         const Slot* slot = environment.slots.find(static_cast<uint64_t>(value));
         if (slot == nullptr) {
-          return throwPlain(env, "ERR_DISPOSED", std::string("kernel ") + kEntries[id].name + ": argument " +
-                                                     std::to_string(i) + " is a tensor that was disposed");
+          return throwPlain(env, "ERR_DISPOSED",
+                            std::string("kernel ") + kEntries[id].name + ": argument " + std::to_string(i) +
+                                " is a tensor that was disposed");
         }
         if (slot->buffer->device != deviceId) {
-          return throwPlain(env, "ERR_DEVICE", std::string("kernel ") + kEntries[id].name + ": argument " +
-                                                   std::to_string(i) + " lies on another device than " + device.name);
+          return throwPlain(env, "ERR_DEVICE",
+                            std::string("kernel ") + kEntries[id].name + ": argument " + std::to_string(i) +
+                                " lies on another device than " + device.name);
         }
         words[i] = reinterpret_cast<uint64_t>(slot->data);
         break;
       }
       case 'i':
         if (!(std::fabs(value) <= 9007199254740991.0)) {
-          return throwPlain(env, "ERR_NATIVE", std::string("kernel ") + kEntries[id].name + ": argument " +
-                                                   std::to_string(i) + " is not an integer");
+          return throwPlain(env, "ERR_NATIVE",
+                            std::string("kernel ") + kEntries[id].name + ": argument " + std::to_string(i) +
+                                " is not an integer");
         }
         words[i] = static_cast<uint64_t>(static_cast<int64_t>(value));
         break;

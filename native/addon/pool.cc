@@ -8,8 +8,8 @@ namespace anneal::addon {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kLarge = size_t{1} << 20;      // from here on blocks come from mmap
-constexpr size_t kHugePage = size_t{2} << 20;   // transparent huge pages save page faults and TLB misses
+constexpr size_t kLarge = size_t{1} << 20;     // from here on blocks come from mmap
+constexpr size_t kHugePage = size_t{2} << 20;  // transparent huge pages save page faults and TLB misses
 
 // Small sizes are rounded to a power of two quarter, so that few distinct sizes exist; large ones to 64 KiB.
 size_t roundUp(size_t bytes) {

@@ -1,5 +1,6 @@
-// pool.h — the caching allocator of a host-memory device. Buffers are handed out and taken back on the JavaScript thread; because every use of a
-// buffer is a command on one ordered stream, a buffer that was just freed may be given out again at once. Nothing is allocated per step.
+// pool.h — the caching allocator of a host-memory device. Buffers are handed out and taken back on the
+// JavaScript thread; because every use of a buffer is a command on one ordered stream, a buffer that was just
+// freed may be given out again at once. Nothing is allocated per step.
 #pragma once
 
 #include <cstddef>
@@ -20,11 +21,13 @@ class Pool {
  public:
   ~Pool();
 
-  // A buffer of at least `bytes` bytes, 64-byte aligned, or null when the limit or the system's memory does not allow it.
+  // A buffer of at least `bytes` bytes, 64-byte aligned, or null when the limit or the system's memory does
+  // not allow it.
   void* allocate(size_t bytes);
   void release(void* data);
 
-  // Memory that the pool has let go of; freeBlock gives it back to the system, once the stream has passed its last use.
+  // Memory that the pool has let go of; freeBlock gives it back to the system, once the stream has passed its
+  // last use.
   struct Unused {
     void* data;
     size_t capacity;

@@ -1,5 +1,5 @@
-// slots.h — the tensor slot table: integer handles for JavaScript, generation-counted, over reference-counted buffers. A stale handle is
-// recognised, never followed.
+// slots.h — the tensor slot table: integer handles for JavaScript, generation-counted, over reference-counted
+// buffers. A stale handle is recognised, never followed.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,8 @@ struct Slot {
   uint32_t generation = 0;
 };
 
-// A handle is index + 1 + generation·2²⁴, below 2⁵³, so that a JavaScript number holds it exactly. 0 is no tensor.
+// A handle is index + 1 + generation·2²⁴, below 2⁵³, so that a JavaScript number holds it exactly. 0 is no
+// tensor.
 class SlotTable {
  public:
   static constexpr uint64_t kIndexBits = 24;

@@ -1,5 +1,6 @@
-// backend.h — the C ABI between the addon and a backend: a versioned array of functions kernel[id](context, args).
-// A backend fills the entries it has; the addon turns a missing entry into an error that names kernel and device.
+// backend.h — the C ABI between the addon and a backend: a versioned array of functions kernel[id](context,
+// args). A backend fills the entries it has; the addon turns a missing entry into an error that names kernel
+// and device.
 #pragma once
 
 #include <cstdarg>
@@ -17,7 +18,8 @@ constexpr uint32_t kAbiVersion = 1;
 struct KernelContext {
   // The native stream of the device (cudaStream_t); null on the CPU, where the caller's thread is the stream.
   void* stream = nullptr;
-  // Message of a failed kernel, written by fail(). Plain text that names the argument, the value and the limit.
+  // Message of a failed kernel, written by fail(). Plain text that names the argument, the value and the
+  // limit.
   char error[512] = {0};
 };
 
@@ -33,7 +35,8 @@ struct Backend {
 
 // static: files compiled for different instruction sets must not share one copy.
 // Records why a kernel failed and gives the status to return: `return fail(context, "id %d …", id);`
-__attribute__((format(printf, 2, 3))) static inline int fail(KernelContext* context, const char* format, ...) {
+__attribute__((format(printf, 2, 3))) static inline int fail(KernelContext* context, const char* format,
+                                                             ...) {
   va_list arguments;
   va_start(arguments, format);
   std::vsnprintf(context->error, sizeof(context->error), format, arguments);

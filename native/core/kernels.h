@@ -1,11 +1,13 @@
-// kernels.h — the kernel table: every kernel's name, argument struct and argument signature, in the order of ids.
+// kernels.h — the kernel table: every kernel's name, argument struct and argument signature, in the order of
+// ids.
 //
-// An Args struct consists of 8-byte words only, so that a call crosses the language border as a row of numbers:
-//   t  pointer to device memory (JavaScript passes a tensor handle; handle 0 is a null pointer where the struct says "or null")
-//   i  int64_t
-//   f  double
-// The signature string spells those words in order, a number after a letter repeating it: "t2 i3" is two tensors and three integers. To add a kernel: declare its struct under kernels/, add it here, fill it in each
-// backend, bind it in lib/native/kernels.ts, and write its oracle under tests/reference.
+// An Args struct consists of 8-byte words only, so that a call crosses the language border as a row of
+// numbers:
+//   t  pointer to device memory (JavaScript passes a tensor handle; handle 0 is a null pointer where the
+//   struct says "or null") i  int64_t f  double
+// The signature string spells those words in order, a number after a letter repeating it: "t2 i3" is two
+// tensors and three integers. To add a kernel: declare its struct under kernels/, add it here, fill it in
+// each backend, bind it in lib/native/kernels.ts, and write its oracle under tests/reference.
 #pragma once
 
 #include <cstddef>
@@ -88,13 +90,14 @@ constexpr size_t signatureLength(const char* signature) {
   for (size_t i = 0; signature[i] != 0;) {
     if (signature[i++] == ' ') continue;
     size_t repeat = 0;
-    for (; signature[i] >= '0' && signature[i] <= '9'; ++i) repeat = repeat * 10 + static_cast<size_t>(signature[i] - '0');
+    for (; signature[i] >= '0' && signature[i] <= '9'; ++i)
+      repeat = repeat * 10 + static_cast<size_t>(signature[i] - '0');
     words += repeat == 0 ? 1 : repeat;
   }
   return words;
 }
 
-#define ANNEAL_CHECK(name, args, signature)                        \
+#define ANNEAL_CHECK(name, args, signature)                     \
   static_assert(sizeof(args) == 8 * signatureLength(signature), \
                 "the signature of " #name " does not spell the words of " #args);
 ANNEAL_KERNELS(ANNEAL_CHECK)

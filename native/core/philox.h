@@ -1,6 +1,7 @@
-// philox.h — Philox4x32-10, the counter-based generator behind every random number (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-// Functions are static, so that files compiled for different instruction sets do not share one copy.
-// The same (seed, offset, element) gives the same number on every backend and for every number of threads.
+// philox.h — Philox4x32-10, the counter-based generator behind every random number (Salmon et al., "Parallel
+// random numbers: as easy as 1, 2, 3", SC 2011). Functions are static, so that files compiled for different
+// instruction sets do not share one copy. The same (seed, offset, element) gives the same number on every
+// backend and for every number of threads.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,8 @@ ANNEAL_HOST_DEVICE static inline PhiloxBlock philox(uint64_t seed, uint64_t bloc
 }
 
 // Uniform in [0, 1) with 24 bits: exact in f32, identical on every backend.
-ANNEAL_HOST_DEVICE static inline float philoxUniform(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+ANNEAL_HOST_DEVICE static inline float philoxUniform(uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1p-24f;
+}
 
 }  // namespace anneal

@@ -46,8 +46,8 @@ inline void parallelFor(int64_t n, int64_t cost, const Body& body) {
   if (failure) std::rethrow_exception(failure);
 }
 
-// Calls body(item) for every item of [0, n), items handed out one by one: for items of unequal cost (attention
-// blocks, experts).
+// Calls body(item) for every item of [0, n), items handed out one by one: for items of unequal cost
+// (attention blocks, experts).
 template <typename Body>
 inline void parallelDynamic(int64_t n, const Body& body) {
   if (n <= 0) return;

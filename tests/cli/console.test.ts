@@ -47,6 +47,15 @@ describe("Console", () => {
     ]);
   });
 
+  it("does not show a state at the end that is older than the output", () => {
+    const { out, written } = setup({});
+    out.progress("1");
+    out.progress("2");
+    out.out("done");
+    out.close();
+    expect(written).toEqual(["1\n", "OUT done\n"]);
+  });
+
   it("writes progress now and then elsewhere, and the last state at the end", () => {
     const { out, written, wait } = setup({});
     out.progress("1");

@@ -3,9 +3,9 @@
  * threads, bit-equal. The device comes from ANNEAL_DEVICE (default cpu), so that one suite serves every backend.
  */
 import { expect } from "vitest";
-import { callKernel, type KernelName } from "../../lib/native/kernels.js";
 import { defaultDevice, deviceId, getThreads, setThreads } from "../../lib/native/device.js";
 import { DTYPE_CODE, type Dtype } from "../../lib/native/dtype.js";
+import { callKernel, type KernelName } from "../../lib/native/kernels.js";
 import { empty, type Shape, sizeOf, type Tensor, tensor } from "../../lib/tensor/tensor.js";
 import { toBf16, toF32 } from "../reference/array.js";
 
@@ -18,13 +18,23 @@ export const TOLERANCE: Readonly<Record<Float, number>> = { f32: 2e-6, bf16: 4e-
 
 /** Values as a dtype holds them, in double precision: give these to the oracle. */
 export function rounded(values: ArrayLike<number>, dtype: Dtype): Float64Array {
-  const round = dtype === "bf16" ? toBf16 : dtype === "f32" ? toF32 : (x: ArrayLike<number>) => Float64Array.from(x);
+  const round =
+    dtype === "bf16" ? toBf16 : dtype === "f32" ? toF32 : (x: ArrayLike<number>) => Float64Array.from(x);
   return Float64Array.from(round(values) as ArrayLike<number>);
 }
 
 /** A tensor that holds host values. */
-export function upload(values: ArrayLike<number>, dtype: Dtype = "f32", shape: Shape = [values.length]): Tensor {
-  const data = dtype === "i32" ? Int32Array.from(values) : dtype === "u8" ? Uint8Array.from(values) : Float32Array.from(values);
+export function upload(
+  values: ArrayLike<number>,
+  dtype: Dtype = "f32",
+  shape: Shape = [values.length],
+): Tensor {
+  const data =
+    dtype === "i32"
+      ? Int32Array.from(values)
+      : dtype === "u8"
+        ? Uint8Array.from(values)
+        : Float32Array.from(values);
   return tensor(data, { dtype, shape });
 }
 
@@ -84,7 +94,9 @@ export function repeatable(body: () => Tensor[]): Float64Array[] {
   setThreads(threads);
   for (let i = 0; i < first.bits.length; i++) {
     expect(Buffer.compare(first.bits[i], second.bits[i]), `output ${i} differs between two runs`).toBe(0);
-    expect(Buffer.compare(first.bits[i], other.bits[i]), `output ${i} depends on the number of threads`).toBe(0);
+    expect(Buffer.compare(first.bits[i], other.bits[i]), `output ${i} depends on the number of threads`).toBe(
+      0,
+    );
   }
   return first.values;
 }
@@ -106,7 +118,12 @@ export function errorOf(out: ArrayLike<number>, ref: ArrayLike<number>): number 
 }
 
 /** Asserts that `out` follows `ref` within a relative error. */
-export function expectClose(out: ArrayLike<number>, ref: ArrayLike<number>, tolerance: number, what = "output"): void {
+export function expectClose(
+  out: ArrayLike<number>,
+  ref: ArrayLike<number>,
+  tolerance: number,
+  what = "output",
+): void {
   const error = errorOf(out, ref);
   expect(error, `${what}: relative error`).toBeLessThanOrEqual(tolerance);
 }

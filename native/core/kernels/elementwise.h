@@ -1,5 +1,6 @@
-// elementwise.h — arguments of kernels that work element by element, with broadcasting where several tensors meet.
-// Arithmetic on bf16 is done in f32 and rounded once (to nearest even). At most 6 dimensions; strides are in elements, 0 broadcasts.
+// elementwise.h — arguments of kernels that work element by element, with broadcasting where several tensors
+// meet. Arithmetic on bf16 is done in f32 and rounded once (to nearest even). At most 6 dimensions; strides
+// are in elements, 0 broadcasts.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +16,17 @@ struct FillArgs {
   double value;
 };
 
-// y[i] = convert(x[i]); f32, bf16, i32 and u8 in any pair. f32→bf16 rounds to nearest even and keeps NaN; to i32 truncates
-// towards zero; to u8 gives x != 0.
+// y[i] = convert(x[i]); f32, bf16, i32 and u8 in any pair. f32→bf16 rounds to nearest even and keeps NaN; to
+// i32 truncates towards zero; to u8 gives x != 0.
 struct CastArgs {
   const void* x;
   void* y;
   int64_t n, from, to;
 };
 
-// dst[dstOffset + Σ i_d·dstStride_d] = src[srcOffset + Σ i_d·srcStride_d] over all indices of shape; any dtype.
-// Permutes, slices, concatenates, expands and pads. accumulate = 1 adds (f32, bf16, i32) instead of copying.
+// dst[dstOffset + Σ i_d·dstStride_d] = src[srcOffset + Σ i_d·srcStride_d] over all indices of shape; any
+// dtype. Permutes, slices, concatenates, expands and pads. accumulate = 1 adds (f32, bf16, i32) instead of
+// copying.
 struct CopyStridedArgs {
   const void* src;
   void* dst;
@@ -32,8 +34,8 @@ struct CopyStridedArgs {
   int64_t shape[kMaxDims], srcStride[kMaxDims], dstStride[kMaxDims];
 };
 
-// y[i] = beta·y[i] + alpha·s·x[i] in f32, where s = scale[0] (f32) or 1 when scale is null; x and y are f32 or bf16 each.
-// beta = 0 never reads y. x may be y.
+// y[i] = beta·y[i] + alpha·s·x[i] in f32, where s = scale[0] (f32) or 1 when scale is null; x and y are f32
+// or bf16 each. beta = 0 never reads y. x may be y.
 struct AxpyArgs {
   const void* x;
   const void* scale;  // f32 [1] or null
@@ -77,8 +79,8 @@ struct UnaryArgs {
   double p0, p1;
 };
 
-// dx[i] = dy[i]·f'(x[i]), x being the forward input; clamp passes the gradient where p0 <= x <= p1, relu where x > 0, abs uses sign(x).
-// dx may be dy.
+// dx[i] = dy[i]·f'(x[i]), x being the forward input; clamp passes the gradient where p0 <= x <= p1, relu
+// where x > 0, abs uses sign(x). dx may be dy.
 struct UnaryBackwardArgs {
   const void* x;
   const void* dy;
@@ -107,8 +109,8 @@ enum BinaryOp : int64_t {
   kBinaryOpCount
 };
 
-// out (contiguous, shape) = a op b, with a and b read through strides. dtype: f32, bf16, i32; u8 for the logical ones and equality.
-// out may be a or b when that input is contiguous and of the full shape.
+// out (contiguous, shape) = a op b, with a and b read through strides. dtype: f32, bf16, i32; u8 for the
+// logical ones and equality. out may be a or b when that input is contiguous and of the full shape.
 struct BinaryArgs {
   const void* a;
   const void* b;

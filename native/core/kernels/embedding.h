@@ -5,7 +5,8 @@
 
 namespace anneal {
 
-// out[t, :] = weight[ids[t], :]; ids i32 in [0, vocab), weight [vocab, width] f32 or bf16. An id outside is an error.
+// out[t, :] = weight[ids[t], :]; ids i32 in [0, vocab), weight [vocab, width] f32 or bf16. An id outside is
+// an error.
 struct EmbeddingForwardArgs {
   const void* ids;
   const void* weight;
@@ -13,8 +14,8 @@ struct EmbeddingForwardArgs {
   int64_t tokens, width, vocab, dtype;
 };
 
-// dweight[ids[t], :] += dy[t, :], t ascending within an id (deterministic); dweight f32 [vocab, width], zeroed first unless accumulate = 1.
-// dy f32 or bf16 (dtype).
+// dweight[ids[t], :] += dy[t, :], t ascending within an id (deterministic); dweight f32 [vocab, width],
+// zeroed first unless accumulate = 1. dy f32 or bf16 (dtype).
 struct EmbeddingBackwardArgs {
   const void* ids;
   const void* dy;

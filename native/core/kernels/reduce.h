@@ -1,5 +1,5 @@
-// reduce.h — arguments of kernels along one axis. A tensor is seen as [outer, n, inner], the axis in the middle.
-// Sums run in f32 in a fixed order that does not depend on the number of threads.
+// reduce.h — arguments of kernels along one axis. A tensor is seen as [outer, n, inner], the axis in the
+// middle. Sums run in f32 in a fixed order that does not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ enum ReduceOp : int64_t {
   kReduceOpCount
 };
 
-// out[o, i] = op over n of x[o, n, i]; f32, bf16 (i32 for sum, max, min). n = 0: sum 0, prod 1, max −inf, min +inf, mean NaN,
-// logsumexp −inf; argmax fails.
+// out[o, i] = op over n of x[o, n, i]; f32, bf16 (i32 for sum, max, min). n = 0: sum 0, prod 1, max −inf, min
+// +inf, mean NaN, logsumexp −inf; argmax fails.
 struct ReduceArgs {
   const void* x;
   void* out;
@@ -48,7 +48,8 @@ struct SoftmaxBackwardArgs {
   int64_t rows, n, log, dtype;
 };
 
-// out[o, j, i] = x[o, index[o, j, i], i] for j < m; index i32 in [0, n), any dtype. An index outside is an error.
+// out[o, j, i] = x[o, index[o, j, i], i] for j < m; index i32 in [0, n), any dtype. An index outside is an
+// error.
 struct GatherArgs {
   const void* x;
   const void* index;
@@ -56,8 +57,8 @@ struct GatherArgs {
   int64_t dtype, outer, n, m, inner;
 };
 
-// out[o, index[o, j, i], i] += src[o, j, i], j ascending (deterministic); out [outer, n, inner] is zeroed first unless accumulate = 1.
-// f32 or bf16 (each addition rounded to bf16).
+// out[o, index[o, j, i], i] += src[o, j, i], j ascending (deterministic); out [outer, n, inner] is zeroed
+// first unless accumulate = 1. f32 or bf16 (each addition rounded to bf16).
 struct ScatterAddArgs {
   const void* src;
   const void* index;
