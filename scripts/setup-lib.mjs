@@ -10,15 +10,23 @@ import { delimiter, join } from "node:path";
 /** The oldest CMake that CMakeLists.txt accepts. */
 export const CMAKE_MINIMUM = "3.20";
 
-/** Things a build needs, in the order in which they are reported. `clang-format` is only for contributors. */
-export const NEEDS = ["compiler", "make", "cmake", "onednn", "clang-format"];
+/** Everything that may be needed, in the order in which it is reported. `clang-format` is only for contributors. */
+export const NEEDS = ["compiler", "make", "cmake", "openmp", "clang-format"];
+
+/**
+ * What compiling the addon needs; Apple's compiler has no OpenMP runtime of its own.
+ * @param {string} platform as in process.platform
+ */
+export function buildNeeds(platform = process.platform) {
+  return ["compiler", "make", "cmake", ...(platform === "darwin" ? ["openmp"] : [])];
+}
 
 /** What a person calls each need. */
 const NEED_NAMES = {
   compiler: "a C++ compiler (g++ or clang++)",
   make: "make or ninja",
   cmake: `cmake ${CMAKE_MINIMUM} or newer`,
-  onednn: "oneDNN headers",
+  openmp: "the OpenMP runtime (libomp)",
   "clang-format": "clang-format",
 };
 
@@ -28,28 +36,28 @@ const PACKAGES = {
     compiler: ["g++"],
     make: ["make"],
     cmake: ["cmake"],
-    onednn: ["libdnnl-dev"],
+    openmp: [],
     "clang-format": ["clang-format"],
   },
   dnf: {
     compiler: ["gcc-c++"],
     make: ["make"],
     cmake: ["cmake"],
-    onednn: ["onednn-devel"],
+    openmp: [],
     "clang-format": ["clang-tools-extra"],
   },
   pacman: {
     compiler: ["gcc"],
     make: ["make"],
     cmake: ["cmake"],
-    onednn: ["onednn"],
+    openmp: [],
     "clang-format": ["clang"],
   },
   brew: {
     compiler: [],
     make: ["ninja"],
     cmake: ["cmake"],
-    onednn: ["onednn", "libomp"],
+    openmp: ["libomp"],
     "clang-format": ["clang-format"],
   },
 };
@@ -100,18 +108,8 @@ export function findOnPath(name, env = process.env, platform = process.platform)
   return undefined;
 }
 
-/** Folders in which the oneDNN headers are looked for. */
-export function oneDnnIncludeFolders(env = process.env) {
-  const prefixes = (env.CMAKE_PREFIX_PATH ?? "").split(/[:;]/).filter(Boolean);
-  const compilerFolders = (env.CPATH ?? "").split(delimiter).filter(Boolean);
-  return [
-    ...prefixes.map((prefix) => join(prefix, "include")),
-    ...compilerFolders,
-    "/usr/include",
-    "/usr/local/include",
-    "/opt/homebrew/include",
-  ];
-}
+/** Where Homebrew keeps libomp; CMakeLists.txt looks in the same folders. */
+const LIBOMP_FOLDERS = ["/opt/homebrew/opt/libomp", "/usr/local/opt/libomp"];
 
 /**
  * The needs that are not met.
@@ -123,9 +121,10 @@ export function missingNeeds(probe, needs) {
     compiler: () => probe.env.CXX !== undefined || probe.has("g++") || probe.has("clang++"),
     make: () => probe.has("make") || probe.has("ninja"),
     cmake: () => probe.cmakeVersion !== undefined && compareVersions(probe.cmakeVersion, CMAKE_MINIMUM) >= 0,
-    onednn: () =>
-      probe.env.ANNEAL_ONEDNN === "fetch" ||
-      oneDnnIncludeFolders(probe.env).some((folder) => probe.exists(join(folder, "oneapi/dnnl/dnnl.hpp"))),
+    // Whoever chooses the compiler also answers for its OpenMP.
+    openmp: () =>
+      probe.env.CXX !== undefined ||
+      LIBOMP_FOLDERS.some((folder) => probe.exists(join(folder, "include/omp.h"))),
     "clang-format": () => probe.has("clang-format"),
   };
   return needs.filter((need) => !met[need]());
@@ -197,11 +196,6 @@ export function permissionMessage(manager, needs, uid) {
     lines.push("This user may not install system packages. Run this, then start again:", "");
     lines.push(`    ${commandToPaste(manager, needs, uid)}`, "");
   }
-  if (needs.includes("onednn")) {
-    lines.push(
-      "oneDNN can also be compiled from source (about a quarter of an hour): set ANNEAL_ONEDNN=fetch and start again.",
-    );
-  }
   return lines.join("\n");
 }
 
@@ -247,6 +241,16 @@ export function stampOf(root, paths, facts = {}) {
     hash.update(`\0${file.slice(root.length)}\0`).update(readFileSync(file));
   }
   return hash.digest("hex");
+}
+
+/** How much of a build is done, in percent, from a line of Ninja (`[3/40] …`) or make (`[  7%] …`); else undefined. */
+export function buildPercent(line) {
+  const steps = /^\[(\d+)\/(\d+)\] /.exec(line);
+  if (steps !== null) {
+    return Math.floor((100 * Number(steps[1])) / Number(steps[2]));
+  }
+  const percent = /^\[ *(\d+)%\] /.exec(line);
+  return percent === null ? undefined : Number(percent[1]);
 }
 
 /** The last line of a test run, which scripts read. */

@@ -1,13 +1,16 @@
 /**
- * Gets a fresh clone ready: npm packages, compiler, cmake and oneDNN, the compiled library and the addon.
+ * Gets a fresh clone ready: npm packages, compiler and cmake, the compiled library and the addon.
  * Runs before `npm start` and `npm test`; when nothing changed since the last run it only compares hashes.
  * Usage: node scripts/setup.mjs [--dev] [--dist]   (--dev: formatter too; --dist: only packages and dist/)
  */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import {
+  buildNeeds,
+  buildPercent,
   choosePackageManager,
   describeNeeds,
   findOnPath,
@@ -195,12 +198,9 @@ async function setupTools(needs) {
   }
   report(`system: missing ${describeNeeds(missing)}`);
   const left = await installTools(missing);
-  const fatal = left.filter((need) => need !== "clang-format" && need !== "onednn");
+  const fatal = left.filter((need) => need !== "clang-format");
   if (fatal.length > 0) {
     throw new SetupError(permissionMessage(undefined, fatal, process.getuid?.()));
-  }
-  if (left.includes("onednn")) {
-    report("system: no oneDNN package here, CMake will compile it from source (about a quarter of an hour)");
   }
   return left;
 }
@@ -239,21 +239,30 @@ async function setupDist(stamp) {
 
 async function setupAddon(stamp) {
   const compilers = [process.env.CXX, "g++", "clang++", "cmake"].filter(Boolean);
-  const current = stampOf(ROOT, ["native", "cmake", "CMakeLists.txt"], {
+  const current = stampOf(ROOT, ["native", "CMakeLists.txt"], {
     platform: `${process.platform}-${process.arch}`,
     tools: compilers.map((name) => fingerprint(findOnPath(name))),
-    oneDnn: process.env.ANNEAL_ONEDNN,
     modules: stamp.modules?.split(" ")[0],
   });
   if (stamp.addon === current && existsSync(ADDON_FILE)) {
     return;
   }
-  await setupTools(["compiler", "make", "cmake", "onednn"]);
-  report("addon: compiling");
+  await setupTools(buildNeeds());
+  const jobs = availableParallelism();
+  report(`addon: compiling for every instruction set, ${jobs} at a time (takes minutes the first time)`);
   const { buildAddon } = await import(pathToFileURL(join(ROOT, "dist/native/build.js")).href);
   const lines = [];
+  let shown = 0;
+  const onLine = (line) => {
+    lines.push(line);
+    const percent = buildPercent(line) ?? 0;
+    if (percent >= shown + 5) {
+      shown = percent;
+      report(`addon: ${percent} %`);
+    }
+  };
   try {
-    await buildAddon({ onLine: (line) => lines.push(line) });
+    await buildAddon({ jobs, onLine });
   } catch (error) {
     console.error(lines.slice(-60).join("\n"));
     throw new SetupError(`The addon could not be built: ${error.message}`);

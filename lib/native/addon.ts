@@ -31,7 +31,6 @@ export interface MemoryStatistics {
 /** What the addon was built with and chose at run time. */
 export interface AddonInfo {
   abiVersion: number;
-  onednn: string;
   isa: string;
   processors: number;
   compiler: string;

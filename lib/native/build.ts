@@ -139,8 +139,8 @@ export async function buildAddon(options: BuildOptions = {}): Promise<BuildResul
   }
   if (programPath("cmake") === undefined) {
     throw new NativeError(
-      "cmake is not on PATH. Install a C++ compiler, cmake 3.20 or newer and oneDNN, for example " +
-        "`sudo apt-get install g++ make cmake libdnnl-dev`, and run `npx anneal build` again.",
+      "cmake is not on PATH. Install a C++ compiler, make and cmake 3.20 or newer, for example with " +
+        "`sudo apt-get install g++ make cmake`, and run `npx anneal build` again.",
       { path: process.env.PATH },
     );
   }

@@ -47,8 +47,6 @@ export interface DoctorReport {
   cpu: { model: string; cores: number; features: string[] };
   memory: { total: number; free: number; limit?: number };
   addon: AddonReport;
-  /** The version of oneDNN that the addon runs with; undefined without an addon. */
-  oneDnn?: string;
   tools: ToolReport[];
   devices: DeviceReport[];
 }
@@ -188,7 +186,6 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport>
       limit: limit !== undefined && limit > 0 && limit < totalmem() ? limit : undefined,
     },
     addon,
-    oneDnn: typeof addon.info?.onednn === "string" ? addon.info.onednn : undefined,
     tools,
     devices: [cpu, cuda],
   };

@@ -84,7 +84,7 @@ function addonError(tried: AddonAttempt[], cause?: unknown): NativeError {
   const places = tried.map((attempt) => `  ${attempt.path}: ${attempt.error}`).join("\n");
   const fix = tried.some((attempt) => attempt.source === "environment")
     ? "Correct ANNEAL_ADDON, or unset it to use this package's own addon."
-    : "Run `npx anneal build` to compile it (needs a C++ compiler, cmake and oneDNN).";
+    : "Run `npx anneal build` to compile it (needs a C++ compiler, make and cmake).";
   return new NativeError(
     `The native addon of anneal could not be loaded for ${process.platform}-${process.arch}. Tried:\n${places}\n${fix}`,
     { tried, platform: process.platform, arch: process.arch },

@@ -4,8 +4,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <string>
 
 #include "addon/dispatch.h"
@@ -48,10 +46,7 @@ Napi::Value threads(const Napi::CallbackInfo& info) {
 // What was built and what was chosen at run time, for doctor.
 Napi::Value describe(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
-  const dnnl_version_t* version = dnnl_version();
   result.Set("abiVersion", kAbiVersion);
-  result.Set("onednn", std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
-                           std::to_string(version->patch));
   result.Set("isa", cpu::isaName());
   result.Set("processors", omp_get_num_procs());
   result.Set("compiler", __VERSION__);

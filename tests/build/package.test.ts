@@ -70,11 +70,11 @@ describe("the published package", () => {
     const [pack] = JSON.parse(npm(ROOT, "pack", "--dry-run", "--json", "--ignore-scripts"));
     const files: string[] = pack.files.map((file: { path: string }) => file.path);
     const native = listFiles(join(ROOT, "native")).map((file: string) => file.slice(ROOT.length + 1));
-    for (const file of [...native, "CMakeLists.txt", "cmake/onednn.cmake", "package.json", "LICENSE"]) {
+    for (const file of [...native, "CMakeLists.txt", "package.json", "LICENSE"]) {
       expect(files).toContain(file);
     }
     const unexpected = files.filter(
-      (file) => !/^(dist|native|cmake)\/|^(CMakeLists.txt|package.json|LICENSE|README.md)$/.test(file),
+      (file) => !/^(dist|native)\/|^(CMakeLists.txt|package.json|LICENSE|README.md)$/.test(file),
     );
     expect(unexpected).toEqual([]);
     expect(manifest.files).toContain("dist");

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
+  buildNeeds,
+  buildPercent,
   choosePackageManager,
   commandToPaste,
   compareVersions,
@@ -22,8 +24,6 @@ import {
   stampOf,
   summaryLine,
 } from "../../scripts/setup-lib.mjs";
-
-const BUILD_NEEDS = ["compiler", "make", "cmake", "onednn"];
 
 describe("versions", () => {
   it("reads the first dotted number of a text", () => {
@@ -55,11 +55,16 @@ describe("needs of a build", () => {
     exists: (path: string) => files.includes(path),
     cmakeVersion,
   });
-  const header = "/usr/include/oneapi/dnnl/dnnl.hpp";
+  const libomp = "/opt/homebrew/opt/libomp/include/omp.h";
+
+  it("include OpenMP only where the system's compiler lacks it", () => {
+    expect(buildNeeds("linux")).toEqual(["compiler", "make", "cmake"]);
+    expect(buildNeeds("darwin")).toEqual(["compiler", "make", "cmake", "openmp"]);
+  });
 
   it("are all missing on a bare machine and none on a complete one", () => {
     expect(missingNeeds(probe([]), NEEDS)).toEqual(NEEDS);
-    const complete = probe(["g++", "make", "clang-format"], "3.20.0", [header]);
+    const complete = probe(["g++", "make", "clang-format"], "3.20.0", [libomp]);
     expect(missingNeeds(complete, NEEDS)).toEqual([]);
   });
 
@@ -72,17 +77,16 @@ describe("needs of a build", () => {
     expect(missingNeeds(probe(["cmake"], "3.16.3"), ["cmake"])).toEqual(["cmake"]);
   });
 
-  it("need no oneDNN headers when it is to be compiled, or when a prefix has them", () => {
-    expect(missingNeeds(probe([], undefined, [], { ANNEAL_ONEDNN: "fetch" }), ["onednn"])).toEqual([]);
-    const prefixed = probe([], undefined, ["/opt/dnnl/include/oneapi/dnnl/dnnl.hpp"], {
-      CMAKE_PREFIX_PATH: "/opt/x:/opt/dnnl",
-    });
-    expect(missingNeeds(prefixed, ["onednn"])).toEqual([]);
+  it("take libomp of either Homebrew prefix, and leave OpenMP to whoever sets $CXX", () => {
+    const intel = probe([], undefined, ["/usr/local/opt/libomp/include/omp.h"]);
+    expect(missingNeeds(intel, ["openmp"])).toEqual([]);
+    expect(missingNeeds(probe([], undefined, [], { CXX: "g++-14" }), ["openmp"])).toEqual([]);
+    expect(missingNeeds(probe(["clang++"]), ["openmp"])).toEqual(["openmp"]);
   });
 
   it("are named for a person", () => {
-    expect(describeNeeds(["compiler", "make", "onednn"])).toBe(
-      "a C++ compiler (g++ or clang++), make or ninja and oneDNN headers",
+    expect(describeNeeds(["compiler", "make", "openmp"])).toBe(
+      "a C++ compiler (g++ or clang++), make or ninja and the OpenMP runtime (libomp)",
     );
     expect(describeNeeds(["cmake"])).toBe("cmake 3.20 or newer");
   });
@@ -90,13 +94,13 @@ describe("needs of a build", () => {
 
 describe("installing system packages", () => {
   it.each([
-    ["apt-get", "g++ make cmake libdnnl-dev"],
-    ["dnf", "gcc-c++ make cmake onednn-devel"],
-    ["pacman", "gcc make cmake onednn"],
-    ["brew", "ninja cmake onednn libomp"],
-  ])("knows the packages of %s", (manager, packages) => {
+    ["apt-get", "linux", "g++ make cmake"],
+    ["dnf", "linux", "gcc-c++ make cmake"],
+    ["pacman", "linux", "gcc make cmake"],
+    ["brew", "darwin", "ninja cmake libomp"],
+  ])("knows the packages of %s", (manager, platform, packages) => {
     expect(choosePackageManager((name: string) => name === manager)).toBe(manager);
-    expect(packagesFor(manager, BUILD_NEEDS).join(" ")).toBe(packages);
+    expect(packagesFor(manager, buildNeeds(platform)).join(" ")).toBe(packages);
   });
 
   it("finds no manager where there is none", () => {
@@ -125,12 +129,11 @@ describe("installing system packages", () => {
   });
 
   it("prints the exact command to a user who may not install", () => {
-    const message = permissionMessage("apt-get", BUILD_NEEDS, 1000);
+    const message = permissionMessage("apt-get", buildNeeds("linux"), 1000);
     expect(message).toContain(
-      "    sudo apt-get update && sudo apt-get install -y --no-install-recommends g++ make cmake libdnnl-dev\n",
+      "    sudo apt-get update && sudo apt-get install -y --no-install-recommends g++ make cmake\n",
     );
     expect(message).toContain("Missing: a C++ compiler");
-    expect(message).toContain("ANNEAL_ONEDNN=fetch");
     expect(permissionMessage("dnf", ["cmake"], 1000)).toContain("    sudo dnf install -y cmake\n");
     expect(permissionMessage(undefined, ["make"], 1000)).toContain("your system's package manager");
   });
@@ -204,6 +207,20 @@ describe("files and stamps", () => {
     expect(findOnPath("tool", env)).toBe(join(folder, "tool"));
     expect(findOnPath("note", env)).toBeUndefined();
     expect(findOnPath("native", env)).toBeUndefined();
+  });
+});
+
+describe("the progress of a build", () => {
+  it.each([
+    ["[0/2] Re-checking globbed directories...", 0],
+    ["[19/76] Building CXX object x.cc.o", 25],
+    ["[76/76] Linking CXX shared module anneal.node", 100],
+    ["[  7%] Building CXX object x.cc.o", 7],
+    ["[100%] Built target anneal", 100],
+    ["x.cc:3:1: warning: [3/4] is no progress", undefined],
+    ["", undefined],
+  ])("is read from %j", (line, percent) => {
+    expect(buildPercent(line)).toBe(percent);
   });
 });
 
