@@ -63,7 +63,9 @@ export function readyLines(event: ReadyEvent): string[] {
 
 /** A sample with its text set off from the rest. */
 export function sampleLines(step: number, prompt: string, text: string): string[] {
-  const body = (prompt.trimStart() + text).split("\n").map((line) => `  │ ${line}`);
+  // An untrained model writes control characters too, which would upset a terminal.
+  const printable = (prompt.trimStart() + text).replace(/[^\P{Cc}\n\t]/gu, "·");
+  const body = printable.split("\n").map((line) => `  │ ${line}`);
   return [`Sample ${step === 0 ? "before the first step" : `after step ${count(step)}`}:`, ...body];
 }
 
@@ -198,7 +200,7 @@ export function closingLines(result: TrainingResult, prompt: string): string[] {
   if (model !== null) {
     lines.push(
       `The model is in ${model}. Let it write with:`,
-      `  npx anneal generate --model ${shellWord(model)} --prompt ${shellWord(prompt)} --max-tokens 300 --temperature 0.8`,
+      `  npx anneal generate --model ${shellWord(model)} --prompt ${shellWord(prompt)} --max-tokens 300 --temperature 0.8 --on-context-limit slide`,
     );
   }
   return lines;
