@@ -196,6 +196,9 @@ function gib(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }
 
+// Room for the longest name, "  scratchBytes".
+const NAME_WIDTH = 16;
+
 /** The report as aligned lines for a person. */
 export function formatDoctor(report: DoctorReport): string {
   const rows: [string, string][] = [
@@ -216,7 +219,7 @@ export function formatDoctor(report: DoctorReport): string {
       rows.push([`  ${name}`, String(value)]);
     }
   } else {
-    rows.push(["addon", (report.addon.error ?? "not loaded").split("\n").join(`\n${" ".repeat(12)}`)]);
+    rows.push(["addon", (report.addon.error ?? "not loaded").split("\n").join(`\n${" ".repeat(NAME_WIDTH)}`)]);
   }
   for (const tool of report.tools) {
     rows.push([tool.name, tool.version ?? `not found (${tool.purpose})`]);
@@ -227,5 +230,5 @@ export function formatDoctor(report: DoctorReport): string {
       device.available ? device.detail : `not available: ${device.detail}`,
     ]);
   }
-  return rows.map(([name, value]) => `${name.padEnd(12)}${value}`).join("\n");
+  return rows.map(([name, value]) => `${name.padEnd(NAME_WIDTH)}${value}`).join("\n");
 }
