@@ -219,7 +219,10 @@ export function formatDoctor(report: DoctorReport): string {
       rows.push([`  ${name}`, String(value)]);
     }
   } else {
-    rows.push(["addon", (report.addon.error ?? "not loaded").split("\n").join(`\n${" ".repeat(NAME_WIDTH)}`)]);
+    rows.push([
+      "addon",
+      (report.addon.error ?? "not loaded").split("\n").join(`\n${" ".repeat(NAME_WIDTH)}`),
+    ]);
   }
   for (const tool of report.tools) {
     rows.push([tool.name, tool.version ?? `not found (${tool.purpose})`]);
