@@ -36,7 +36,7 @@ interface Pass {
   table: RotaryTable;
   /** Sequences in the batch, for balance losses. */
   rows: number;
-  /** i32 [tokens], negative for tokens that are no load of their experts (padding, places without a target); null when all are. */
+  /** i32 [tokens], negative for tokens that are no load of their experts (padding, places whose next token is not known); null when all are. */
   counted: Tensor | null;
 }
 
@@ -188,7 +188,7 @@ export class Deepseek extends CausalLM<RawConfig> {
 
   /**
    * Hidden states of every prediction depth: the model's own, then each MTP block's, [tokens, width] each. next[k] holds, for every position, the id of
-   * the token k + 1 places on (i32 [tokens]; any valid id where there is none); wanted[k], when given, what is to be predicted (negative: nothing).
+   * the token k + 1 places on (i32 [tokens]; any valid id where there is none); counted[k], when given, is negative where there is none, which then is no load.
    */
   mtpHidden(
     input: TokenInput,
@@ -196,7 +196,7 @@ export class Deepseek extends CausalLM<RawConfig> {
     next: readonly Tensor[],
     rows = 1,
     losses: Tensor[] = [],
-    wanted: readonly Tensor[] = [],
+    counted: readonly Tensor[] = [],
   ): Tensor[] {
     const shared = this.pass(input, rows);
     const depths: Tensor[] = [];
@@ -204,7 +204,7 @@ export class Deepseek extends CausalLM<RawConfig> {
       const predicted = (block as MtpBlock).predict(
         this.model.embedTokens.forward(next[k]),
         depths[k - 1] ?? hidden,
-        { ...shared, counted: wanted[k] ?? null },
+        { ...shared, counted: counted[k] ?? null },
       );
       depths.push(predicted.hidden);
       losses.push(...predicted.losses);
@@ -221,8 +221,8 @@ export class Deepseek extends CausalLM<RawConfig> {
     let total = main.loss;
     const terms: Record<string, Tensor> = {};
     if (this.training && mtpLayers > 0 && mtpWeight > 0) {
-      const { next, wanted } = this.mtpTargets(input, targets, crossEntropy.ignoreIndex ?? -100);
-      const depths = this.mtpHidden(input, hidden, next, rows, balance, wanted);
+      const { next, wanted, counted } = this.mtpTargets(input, targets, crossEntropy.ignoreIndex ?? -100);
+      const depths = this.mtpHidden(input, hidden, next, rows, balance, counted);
       for (const [k, depth] of depths.entries()) {
         const weight = (factor * mtpWeight) / mtpLayers;
         const term = linearCrossEntropy(depth, this.outputWeight(), wanted[k], {
@@ -245,24 +245,31 @@ export class Deepseek extends CausalLM<RawConfig> {
 
   /**
    * What every prediction depth reads and predicts: next[k] is the token k + 1 places on, wanted[k] the target after it. A place that would
-   * lie in another sequence (positions do not go on) is not predicted.
+   * lie in another sequence (positions do not go on) is not predicted. counted[k] is negative where the token k + 1 places on is not known.
    */
   private mtpTargets(
     input: TokenInput,
     targets: Tensor,
     ignore: number,
-  ): { next: Tensor[]; wanted: Tensor[] } {
+  ): { next: Tensor[]; wanted: Tensor[]; counted: Tensor[] } {
     const { mtpLayers, vocabSize } = this._parsed;
     const goesOn = eq(shiftLeft(input.positions), add(input.positions, 1));
     const constant = (value: number): Tensor => full([1], value, { dtype: "i32" });
     const next: Tensor[] = [];
     const wanted: Tensor[] = [];
+    const counted: Tensor[] = [];
     for (let k = 0; k < mtpLayers; k++) {
       const beyond = k === 0 ? clamp(targets, 0, vocabSize - 1) : constant(0);
       next.push(where(goesOn, shiftLeft(next[k - 1] ?? input.ids), beyond));
       wanted.push(where(goesOn, shiftLeft(wanted[k - 1] ?? targets), constant(ignore)));
+      const known = counted[k - 1];
+      counted.push(
+        known === undefined
+          ? where(goesOn, constant(0), targets)
+          : where(goesOn, shiftLeft(known), constant(-1)),
+      );
     }
-    return { next, wanted };
+    return { next, wanted, counted };
   }
 
   newCache(sequences: number, maxLength: number): KvCache {
