@@ -237,9 +237,22 @@ async function setupDist(stamp) {
   return ok;
 }
 
-async function setupAddon(stamp) {
-  const compilers = [process.env.CXX, "g++", "clang++", "cmake"].filter(Boolean);
+/** Whether an NVIDIA driver is loaded; without one the CUDA backend is of use to contributors only. */
+function hasDriver() {
+  return existsSync("/proc/driver/nvidia/version") || existsSync("/dev/dxg");
+}
+
+async function setupAddon(stamp, dev) {
+  const compilers = [process.env.CXX, "g++", "clang++", "cmake", "nvcc"].filter(Boolean);
+  const { buildAddon, findNvcc } = await import(pathToFileURL(join(ROOT, "dist/native/build.js")).href);
+  const cuda =
+    findNvcc() !== undefined &&
+    (dev || hasDriver() || existsSync(join(ROOT, "build/Release/libanneal_cuda.so")));
+  // The interpreter of GPU kernels serves tests. What one set-up compiled, a later one keeps up to date.
+  const simt = dev || existsSync(join(ROOT, "build/Release/libanneal_simt.so"));
   const current = stampOf(ROOT, ["native", "CMakeLists.txt"], {
+    cuda,
+    simt,
     platform: `${process.platform}-${process.arch}`,
     tools: compilers.map((name) => fingerprint(findOnPath(name))),
     modules: stamp.modules?.split(" ")[0],
@@ -249,8 +262,12 @@ async function setupAddon(stamp) {
   }
   await setupTools(buildNeeds());
   const jobs = availableParallelism();
-  report(`addon: compiling for every instruction set, ${jobs} at a time (takes minutes the first time)`);
-  const { buildAddon } = await import(pathToFileURL(join(ROOT, "dist/native/build.js")).href);
+  const parts = [
+    "every instruction set",
+    ...(cuda ? ["CUDA"] : []),
+    ...(simt ? ["the kernel interpreter"] : []),
+  ];
+  report(`addon: compiling for ${parts.join(", ")}, ${jobs} at a time (takes minutes the first time)`);
   const lines = [];
   let shown = 0;
   const onLine = (line) => {
@@ -262,7 +279,7 @@ async function setupAddon(stamp) {
     }
   };
   try {
-    await buildAddon({ jobs, onLine });
+    await buildAddon({ jobs, cuda, simt, onLine });
   } catch (error) {
     console.error(lines.slice(-60).join("\n"));
     throw new SetupError(`The addon could not be built: ${error.message}`);
@@ -297,7 +314,7 @@ export async function setup(options = {}) {
   await setupModules(stamp);
   const typesRight = await setupDist(stamp);
   if (!options.dist) {
-    await setupAddon(stamp);
+    await setupAddon(stamp, options.dev === true);
   }
   if (options.dev) {
     await setupFormatter(stamp);

@@ -1,6 +1,9 @@
 /** Measurements as lines of text. */
 import type { DispatchMeasurement } from "./dispatch.js";
-import type { KernelMeasurement, MachineRates } from "./kernels.js";
+import type { MachineRates } from "./floors.js";
+import type { KernelBench, KernelMeasurement } from "./kernels.js";
+import type { MachineFacts } from "./machine.js";
+import type { PeerMode } from "./peer.js";
 import type { StepMeasurement } from "./step.js";
 
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20).toLocaleString("en")} MiB`;
@@ -21,26 +24,95 @@ export function stepReport(result: StepMeasurement): string[] {
   ];
 }
 
-/** One line for a kernel. */
-export function kernelLine({ name, dtype, seconds, bound, rate, share }: KernelMeasurement): string {
-  const unit = bound === "bytes" ? "GB/s   " : "GFLOP/s";
-  const limit = bound === "bytes" ? "copy" : "product";
-  const percent = `${(100 * share).toFixed(0)} %`.padStart(6);
-  return `${name.padEnd(24)} ${dtype.padEnd(5)} ${showSeconds(seconds).padStart(9)} ${rate.toFixed(1).padStart(9)} ${unit} ${percent} of ${limit}`;
+/** A rate: GB/s (10⁹ bytes), GFLOP/s or TFLOP/s. */
+export function showRate(rate: number, bound: "bytes" | "flops"): string {
+  const digits = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+  if (bound === "bytes") return `${digits(rate / 1e9)} GB/s`;
+  return rate >= 1e12 ? `${digits(rate / 1e12)} TFLOP/s` : `${digits(rate / 1e9)} GFLOP/s`;
+}
+
+/** Lines of a Markdown table whose columns are padded, so that it reads as text too. `right`: columns of figures. */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  right: ReadonlySet<number>,
+): string[] {
+  const widths = head.map((title, i) => Math.max(3, title.length, ...rows.map((row) => row[i].length)));
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, i) => (right.has(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join(" | ")} |`;
+  const rule = widths.map((width, i) => (right.has(i) ? `${"-".repeat(width - 1)}:` : "-".repeat(width)));
+  return [line(head), line(rule), ...rows.map(line)];
+}
+
+/** PyTorch's time in one mode and how many times as long that is, as two cells. */
+function peerCells({ pytorch, seconds }: KernelMeasurement, mode: PeerMode): string[] {
+  const theirs = pytorch?.[mode];
+  if (theirs !== undefined) return [showSeconds(theirs), (theirs / seconds).toFixed(2)];
+  return [pytorch?.errors?.[mode] === undefined ? "–" : "failed", "–"];
+}
+
+/** The table of kernels; columns for PyTorch only where it ran. */
+export function kernelTable({ kernels }: Pick<KernelBench, "kernels">): string[] {
+  const modes = (["eager", "compiled"] as const).filter((mode) =>
+    kernels.some(({ pytorch }) => pytorch?.[mode] !== undefined || pytorch?.errors?.[mode] !== undefined),
+  );
+  const head = ["kernel", "shape", "dtype", "time", "spread", "rate", "% of floor"];
+  for (const mode of modes) head.push(`PyTorch ${mode}`, "ratio");
+  const rows = kernels.map((result) => [
+    result.name,
+    result.shape,
+    result.dtype,
+    showSeconds(result.seconds),
+    `${(100 * result.spread).toFixed(0)} %`,
+    showRate(result.rate, result.bound),
+    (100 * result.share).toFixed(0),
+    ...modes.flatMap((mode) => peerCells(result, mode)),
+  ]);
+  return table(head, rows, new Set(head.map((_, i) => i).filter((i) => i >= 3)));
+}
+
+/** One line for the device. */
+export function machineLine(machine: MachineFacts): string {
+  const { device, name, memoryBytes, units, cacheBytes } = machine;
+  const unit = device === "cuda" ? "multiprocessors" : units === 1 ? "thread" : "threads";
+  return `${name}, ${units} ${unit}, ${mebibytes(memoryBytes)}, largest cache ${mebibytes(cacheBytes)}.`;
 }
 
 /** One line for the limits that kernels are compared with. */
-export function machineLine({ copyGigabytes, gemmGigaflops }: MachineRates): string {
+export function ratesLine({ copy, product }: MachineRates): string {
   return (
-    `This machine: copy ${copyGigabytes.toFixed(1)} GB/s, large product ` +
-    `${gemmGigaflops.f32.toFixed(0)} GFLOP/s in f32 and ${gemmGigaflops.bf16.toFixed(0)} in bf16.`
+    `Floors are taken from a large copy, ${showRate(copy, "bytes")} counting what is read and what is written, and from ` +
+    `large products, ${showRate(product.f32, "flops")} in f32 and ${showRate(product.bf16, "flops")} in bf16.`
   );
+}
+
+/** Lines for the whole kernel benchmark. */
+export function kernelReport(result: KernelBench): string[] {
+  const { pytorch, skipped } = result;
+  const peer =
+    "version" in pytorch
+      ? `PyTorch ${pytorch.version}; a ratio is its time divided by anneal's.`
+      : `PyTorch was left out: ${pytorch.absent}.`;
+  const lines = [machineLine(result.machine), ratesLine(result.rates), peer, "", ...kernelTable(result)];
+  if (skipped.length > 0) {
+    lines.push("", "Not measured:");
+    for (const { name, dtype, reason } of skipped) lines.push(`- ${name} ${dtype}: ${reason}`);
+  }
+  return lines;
 }
 
 /** Lines for the dispatch benchmark. */
 export function dispatchReport(result: DispatchMeasurement): string[] {
+  const nanoseconds = (value: number): string => `${value.toFixed(0)} ns`;
+  const { pytorch } = result;
+  const against = (value: number | undefined): string =>
+    value === undefined ? "" : `; PyTorch eager ${nanoseconds(value)}`;
+  const theirs = "absent" in pytorch ? undefined : pytorch;
   return [
-    `One kernel call costs ${result.nanosecondsPerCall.toFixed(0)} ns in JavaScript (fastest round ${result.fastestRound.toFixed(0)} ns).`,
-    `One recorded operation with its tensor costs ${result.nanosecondsPerOperation.toFixed(0)} ns.`,
+    `One kernel call costs ${nanoseconds(result.nanosecondsPerCall)} in JavaScript ` +
+      `(fastest round ${nanoseconds(result.fastestRound)})${against(theirs?.nanosecondsPerCall)}.`,
+    `One after the other, with the work on ${result.device} itself, kernels of one value take ${nanoseconds(result.nanosecondsPerLaunch)} each.`,
+    `One recorded operation with its tensor costs ${nanoseconds(result.nanosecondsPerOperation)}${against(theirs?.nanosecondsPerOperation)}.`,
+    "absent" in pytorch ? `PyTorch was left out: ${pytorch.absent}.` : `PyTorch ${pytorch.version}.`,
   ];
 }

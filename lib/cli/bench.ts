@@ -2,13 +2,35 @@
 
 import { benchDispatch } from "../bench/dispatch.js";
 import { benchKernels } from "../bench/kernels.js";
-import { dispatchReport, kernelLine, machineLine, stepReport } from "../bench/report.js";
+import { machineFacts } from "../bench/machine.js";
+import { PEER_MODES } from "../bench/peer.js";
+import { keepRecord } from "../bench/record.js";
+import { dispatchReport, kernelReport, stepReport } from "../bench/report.js";
 import { benchStep } from "../bench/step.js";
 import { didYouMean } from "../errors.js";
 import { PRESETS } from "../models/presets.js";
 import { COMPUTE_DTYPES } from "../models/registry.js";
-import { setThreads } from "../native/device.js";
+import { defaultDevice, setThreads } from "../native/device.js";
 import { type Command, type CommandContext, UsageError } from "./command.js";
+import { DEVICE_OPTION } from "./device-option.js";
+
+/** Which of PyTorch's ways `--peer` asks for. */
+const PEERS = { all: PEER_MODES, eager: ["eager"], none: [] } as const;
+
+/** Prints a report and keeps it where `--out` says. */
+async function finish<Result>(
+  { options, out, info }: CommandContext,
+  benchmark: string,
+  result: Result,
+  report: readonly string[],
+): Promise<Result> {
+  report.forEach(out);
+  if (options.out !== undefined) {
+    await keepRecord(options.out, benchmark, machineFacts(defaultDevice()), result, report);
+    info(`Written to ${options.out} and, as a table, beside it.`);
+  }
+  return result;
+}
 
 const KINDS: Readonly<Record<string, (context: CommandContext) => Promise<unknown>>> = {
   async step({ options, out, progress, signal }) {
@@ -24,18 +46,23 @@ const KINDS: Readonly<Record<string, (context: CommandContext) => Promise<unknow
     stepReport(result).forEach(out);
     return result;
   },
-  async kernels({ options, out, progress, signal }) {
-    const { filter, dtype } = options;
-    progress("Measuring copy and large products …");
-    const onResult = (result: Parameters<typeof kernelLine>[0]) => out(kernelLine(result));
-    const result = await benchKernels({ filter, ...(dtype && { dtypes: [dtype] }), signal, onResult });
-    out(machineLine(result.machine));
-    return result;
+  async kernels(context) {
+    const { options, progress, signal } = context;
+    const { filter, dtype, samples, sampleMilliseconds } = options;
+    const result = await benchKernels({
+      filter,
+      ...(dtype && { dtypes: [dtype] }),
+      peerModes: PEERS[options.peer as keyof typeof PEERS],
+      samples,
+      sampleMilliseconds,
+      signal,
+      onProgress: progress,
+    });
+    return finish(context, "kernels", result, kernelReport(result));
   },
-  async dispatch({ out }) {
-    const result = await benchDispatch();
-    dispatchReport(result).forEach(out);
-    return result;
+  async dispatch(context) {
+    const result = await benchDispatch({ peer: context.options.peer !== "none" });
+    return finish(context, "dispatch", result, dispatchReport(result));
   },
 };
 
@@ -60,12 +87,32 @@ export const command: Command = {
     warmup: { type: "integer", default: 3, summary: "step: untimed steps before them" },
     seed: { type: "integer", default: 1, summary: "step: decides weights and tokens" },
     filter: { type: "string", summary: "kernels: only those whose name contains this text" },
+    samples: { type: "integer", default: 5, summary: "kernels: samples, whose median counts" },
+    "sample-milliseconds": {
+      type: "number",
+      default: 20,
+      summary: "kernels: least length of a sample, in milliseconds",
+    },
+    peer: {
+      type: "string",
+      choices: Object.keys(PEERS),
+      default: "all",
+      summary:
+        "kernels, dispatch: PyTorch beside it, eager and compiled, where ANNEAL_PYTHON or python3 has torch",
+    },
+    out: {
+      type: "string",
+      placeholder: "FILE",
+      summary: "kernels, dispatch: keep the result as JSON, with date, device, versions and commit",
+    },
+    ...DEVICE_OPTION,
     threads: { type: "integer", summary: "Threads; default: the usable cores" },
   },
   positionals: { name: "WHAT", summary: "step, kernels or dispatch" },
   examples: [
     "anneal bench step --workload deepseek-mini --dtype bf16",
-    "anneal bench kernels --filter attention",
+    "anneal bench kernels --device cuda --out bench/results/h200.json",
+    "anneal bench kernels --filter rmsNorm --peer eager",
     "anneal bench dispatch --json",
   ],
   async run(context) {

@@ -1,9 +1,11 @@
 /** Options of commands that use a saved model. This file imports no models, so that help is quick. */
 
 import type { OptionSpec } from "./command.js";
+import { DEVICE_OPTION } from "./device-option.js";
 
-/** `--model`, `--tokenizer` and `--dtype`, as `loadModel` takes them. */
+/** `--model`, `--tokenizer` and `--dtype`, as `loadModel` takes them, and `--device`. */
 export const MODEL_OPTIONS = {
+  ...DEVICE_OPTION,
   model: {
     type: "string",
     short: "m",

@@ -6,6 +6,7 @@ import { setThreads } from "../native/device.js";
 import { pretrain } from "../train/pretrain.js";
 import { DATA_MODES, PRETRAIN_SCHEDULES } from "../train/pretrain-settings.js";
 import { type Command, UsageError } from "./command.js";
+import { DEVICE_OPTION } from "./device-option.js";
 import { closingLines, followRun, prepareLine } from "./training-output.js";
 
 export const command: Command = {
@@ -69,6 +70,7 @@ export const command: Command = {
       summary: "packed: every token once per epoch; random: rows begin anywhere; default packed",
     },
     checkpointing: { type: "boolean", summary: "Recompute activations in the backward pass to save memory" },
+    ...DEVICE_OPTION,
     threads: { type: "integer", summary: "Threads; default: the usable cores" },
     out: {
       type: "string",
@@ -86,7 +88,7 @@ export const command: Command = {
   ],
   async run(context) {
     const { options, positionals, signal, out, progress } = context;
-    const { threads, data, checkpointing, ...rest } = options;
+    const { threads, data, checkpointing, device: _, ...rest } = options;
     if (options.model === undefined && !options.resume) {
       throw new UsageError(
         `--model NAME is missing: one of ${Object.keys(PRESETS).join(", ")}, or the path of a config.json.`,

@@ -6,6 +6,7 @@
 import { writeSync } from "node:fs";
 import { constants } from "node:os";
 import { AnnealError } from "../errors.js";
+import { parseDevice, setDefaultDevice } from "../native/device.js";
 import { packageVersion } from "../native/locate.js";
 import { parseArguments } from "./arguments.js";
 import { type Command, UsageError } from "./command.js";
@@ -105,6 +106,8 @@ export async function runCommand(command: Command, args: string[]): Promise<numb
       process.exit(error.code === "EPIPE" ? 0 : 1),
     );
     interrupts = listenForSignals();
+    const { device } = parsed.options;
+    if (typeof device === "string") setDefaultDevice(parseDevice(device));
     const console = new Console({ json });
     terminal = console;
     const result = await command.run({

@@ -28,6 +28,27 @@ export interface MemoryStatistics {
   limit: number;
 }
 
+/** A device as its backend describes it; sizes in bytes. */
+export interface DeviceFacts {
+  name: string;
+  memory: number;
+  /** Multiprocessors. */
+  processors: number;
+  /** 10·major + minor. */
+  computeCapability: number;
+  /** 1000·major + 10·minor of the CUDA version that the driver speaks; 0 where there is no driver. */
+  driverVersion: number;
+  l2Bytes: number;
+  /** What multiplies matrices: a library with version and path, or the backend's own kernels. */
+  products: string;
+}
+
+/** What a backend finds on this machine; `reason` says why `devices` is empty. */
+export interface BackendProbe {
+  reason: string;
+  devices: DeviceFacts[];
+}
+
 /** What the addon was built with and chose at run time. */
 export interface AddonInfo {
   abiVersion: number;
@@ -39,7 +60,15 @@ export interface AddonInfo {
 
 /** The functions of the addon. A handle is a positive integer; 0 stands for no tensor. */
 export interface Addon {
-  openDevice(name: string, threads: number): number;
+  /** Opens a device; `library` is the backend's file for every device but the CPU. */
+  openDevice(name: string, threads: number, library?: string): number;
+  /** What a backend finds on this machine, without opening anything. */
+  probe(library: string): BackendProbe;
+  /** A point on the device's stream at which its clock is read. */
+  mark(device: number): number;
+  /** Writes the seconds between two marks into `target[0]`. */
+  elapsed(device: number, from: number, to: number, target: Float64Array): Promise<void>;
+  releaseMark(device: number, mark: number): void;
   setThreads(device: number, threads: number): void;
   threads(device: number): number;
   info(): AddonInfo;
@@ -63,7 +92,7 @@ export interface Addon {
 }
 
 /** The version of the C ABI that this TypeScript was written for (kAbiVersion in native/core/backend.h). */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 let loaded: Addon | undefined;
 

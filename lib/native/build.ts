@@ -9,12 +9,14 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { delimiter, join } from "node:path";
 import { NativeError } from "../errors.js";
-import { PACKAGE_ROOT } from "./locate.js";
+import { backendLibrary, PACKAGE_ROOT } from "./locate.js";
 
 /** Options of `buildAddon`. */
 export interface BuildOptions {
-  /** Also compile the CUDA backend; needs nvcc. Default false. */
+  /** Also compile the CUDA backend, which needs nvcc. Default: where nvcc is found. */
   cuda?: boolean;
+  /** Also compile the interpreter that runs GPU kernels on the processor, for tests. Default false. */
+  simt?: boolean;
   /** Receives each line that CMake and the compiler print. */
   onLine?: (line: string) => void;
   /** Folder with CMakeLists.txt and native/; default this package. */
@@ -27,6 +29,8 @@ export interface BuildOptions {
 export interface BuildResult {
   /** The addon file. */
   path: string;
+  /** Files of the backends beside it: `cuda`, `simt`. */
+  backends: Readonly<Record<string, string>>;
   /** Wall-clock time in seconds. */
   seconds: number;
 }
@@ -54,19 +58,28 @@ export function programPath(
   return undefined;
 }
 
+/** The full path of CUDA's compiler: on PATH, or where the toolkit's installer puts it. */
+export function findNvcc(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string | undefined {
+  return programPath("nvcc", { PATH: `${env.PATH ?? ""}${delimiter}/usr/local/cuda/bin` });
+}
+
 /**
  * The commands that configure and compile in `root`/build/cmake.
  * @param facts `cmakeJs`: its command-line script, where installed; `ninja`: is Ninja there
  */
 export function buildCommands(
   root: string,
-  facts: { cmakeJs?: string; ninja: boolean; jobs: number; cuda: boolean },
+  facts: { cmakeJs?: string; ninja: boolean; jobs: number; cuda: boolean; simt: boolean },
 ): BuildCommands {
   const out = join(root, "build", "cmake");
-  const cuda = facts.cuda ? "ON" : "OFF";
+  const values = Object.entries({ ANNEAL_CUDA: facts.cuda, ANNEAL_SIMT: facts.simt }).map(
+    ([name, on]) => `${name}=${on ? "ON" : "OFF"}`,
+  );
   if (facts.cmakeJs !== undefined) {
     const cmakeJs = [process.execPath, facts.cmakeJs];
-    const where = ["--directory", root, "--out", out, `--CDANNEAL_CUDA=${cuda}`];
+    const where = ["--directory", root, "--out", out, ...values.map((value) => `--CD${value}`)];
     return {
       configure: [...cmakeJs, "configure", ...where],
       compile: [...cmakeJs, "build", ...where, "--parallel", String(facts.jobs)],
@@ -74,7 +87,7 @@ export function buildCommands(
   }
   const generator = facts.ninja ? "Ninja" : "Unix Makefiles";
   return {
-    configure: ["cmake", "-S", root, "-B", out, "-G", generator, `-DANNEAL_CUDA=${cuda}`],
+    configure: ["cmake", "-S", root, "-B", out, "-G", generator, ...values.map((value) => `-D${value}`)],
     compile: ["cmake", "--build", out, "--parallel", String(facts.jobs)],
   };
 }
@@ -127,7 +140,8 @@ function findCmakeJs(root: string): string | undefined {
  * @throws NativeError when sources or cmake are missing, or with the last lines of a failed step
  */
 export async function buildAddon(options: BuildOptions = {}): Promise<BuildResult> {
-  const { cuda = false, onLine = () => {}, root = PACKAGE_ROOT, jobs = availableParallelism() } = options;
+  const { simt = false, onLine = () => {}, root = PACKAGE_ROOT, jobs = availableParallelism() } = options;
+  const { cuda = findNvcc() !== undefined } = options;
   const startedAt = performance.now();
   if (!existsSync(join(root, "CMakeLists.txt"))) {
     throw new NativeError(
@@ -144,11 +158,18 @@ export async function buildAddon(options: BuildOptions = {}): Promise<BuildResul
       { path: process.env.PATH },
     );
   }
+  if (cuda && findNvcc() === undefined) {
+    throw new NativeError(
+      "nvcc was found neither on PATH nor in /usr/local/cuda/bin. Install the CUDA toolkit 12.8 or newer, or build with `--cuda off`.",
+      { path: process.env.PATH },
+    );
+  }
   const commands = buildCommands(root, {
     cmakeJs: findCmakeJs(root),
     ninja: programPath("ninja") !== undefined,
     jobs,
     cuda,
+    simt,
   });
   const out = join(root, "build", "cmake");
   const hadCache = existsSync(join(out, "CMakeCache.txt"));
@@ -175,5 +196,7 @@ export async function buildAddon(options: BuildOptions = {}): Promise<BuildResul
   if (!step.ok) {
     throw new NativeError(`${path} was built but does not load:\n${step.tail.join("\n")}`, { path });
   }
-  return { path, seconds: (performance.now() - startedAt) / 1000 };
+  const wanted = [...(cuda ? ["cuda"] : []), ...(simt ? ["simt"] : [])];
+  const backends = Object.fromEntries(wanted.map((name) => [name, backendLibrary(name, path)]));
+  return { path, backends, seconds: (performance.now() - startedAt) / 1000 };
 }

@@ -1,11 +1,13 @@
-/** Devices: opened by name, once per JavaScript environment; their memory, threads and synchronisation. */
+/** Devices: opened by name, once per JavaScript environment; their memory, threads, clocks and synchronisation. */
 
+import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { ConfigError, DeviceError, didYouMean } from "../errors.js";
 import { addon, type MemoryStatistics, typedError } from "./addon.js";
+import { backendLibrary, locateAddon } from "./locate.js";
 
-/** Names of the devices that this package knows. */
-export const DEVICE_NAMES = ["cpu"] as const;
+/** Names of the devices that this package knows: processor, GPU, and the interpreter that runs GPU kernels on the processor for tests. */
+export const DEVICE_NAMES = ["cpu", "cuda", "simt"] as const;
 
 /** The name of a device. */
 export type DeviceName = (typeof DEVICE_NAMES)[number];
@@ -17,7 +19,7 @@ let chosen: DeviceName | undefined;
 export function parseDevice(name: string): DeviceName {
   if ((DEVICE_NAMES as readonly string[]).includes(name)) return name as DeviceName;
   throw new DeviceError(
-    `Unknown device "${name}"; this build has ${DEVICE_NAMES.join(", ")}.${didYouMean(name, DEVICE_NAMES)}`,
+    `Unknown device "${name}"; there are ${DEVICE_NAMES.join(", ")}.${didYouMean(name, DEVICE_NAMES)}`,
     { device: name },
   );
 }
@@ -45,14 +47,42 @@ function wantedThreads(): number {
   return threads;
 }
 
-/** The addon's id of a device, which is opened at first use. */
+const HOW_TO_BUILD: Readonly<Record<Exclude<DeviceName, "cpu">, string>> = {
+  cuda: "Install the CUDA toolkit 12.8 or newer (nvcc) and run `npx anneal build --cuda on`.",
+  simt: "It serves tests of the GPU kernels; compile it with `npx anneal build --simt`.",
+};
+
+/** The file of a device's backend, beside the addon; undefined for the CPU, whose kernels are in the addon. */
+function libraryOf(name: DeviceName): string | undefined {
+  if (name === "cpu") return undefined;
+  const path = backendLibrary(name, locateAddon().path ?? "");
+  if (!existsSync(path)) {
+    throw new DeviceError(
+      `Device "${name}" is not part of this installation: there is no ${path}. ${HOW_TO_BUILD[name]}`,
+      { device: name, path },
+    );
+  }
+  return path;
+}
+
+/**
+ * The addon's id of a device, which is opened at first use.
+ * @throws DeviceError when its backend is missing, does not fit the addon, or finds no GPU, with the reason
+ */
 export function deviceId(name: DeviceName = defaultDevice()): number {
   let id = open.get(name);
   if (id === undefined) {
     try {
-      id = addon().openDevice(name, wantedThreads());
+      const native = addon();
+      id = native.openDevice(name, wantedThreads(), libraryOf(name));
     } catch (error) {
-      throw typedError(error);
+      const typed = typedError(error);
+      if (!(typed instanceof DeviceError) || typed.details.device !== undefined) throw typed;
+      throw new DeviceError(
+        `Device "${name}" cannot be used: ${typed.message}.`,
+        { device: name },
+        { cause: error },
+      );
     }
     open.set(name, id);
   }
@@ -99,4 +129,31 @@ export function setThreads(threads: number, device: DeviceName = defaultDevice()
 /** The number of threads of the CPU device's team. */
 export function getThreads(device: DeviceName = defaultDevice()): number {
   return addon().threads(deviceId(device));
+}
+
+/** A point on a device's stream at which its clock was read. */
+export interface Mark {
+  readonly device: DeviceName;
+  readonly id: number;
+}
+
+/** Queues a reading of the device's clock. Release it with `releaseMark`. */
+export function mark(device: DeviceName = defaultDevice()): Mark {
+  return { device, id: addon().mark(deviceId(device)) };
+}
+
+/** Resolves to the seconds that the device needed between two marks, once it has passed both. */
+export async function elapsed(from: Mark, to: Mark): Promise<number> {
+  const seconds = new Float64Array(1);
+  try {
+    await addon().elapsed(deviceId(from.device), from.id, to.id, seconds);
+  } catch (error) {
+    throw typedError(error);
+  }
+  return seconds[0];
+}
+
+/** Frees a mark; one that `elapsed` still waits for lives until then. */
+export function releaseMark(mark: Mark): void {
+  addon().releaseMark(deviceId(mark.device), mark.id);
 }

@@ -7,7 +7,15 @@ import { existsSync, readFileSync } from "node:fs";
 import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type AddonAttempt, type AddonSource, loadAddon, locateAddon, packageVersion } from "./locate.js";
+import type { Addon, BackendProbe, DeviceFacts } from "./addon.js";
+import {
+  type AddonAttempt,
+  type AddonSource,
+  backendLibrary,
+  loadAddon,
+  locateAddon,
+  packageVersion,
+} from "./locate.js";
 
 /** A program that a build uses. */
 export interface ToolReport {
@@ -58,6 +66,8 @@ export interface DoctorOptions {
   run?: (program: string, args: string[]) => Promise<string>;
   /** Whether a file exists. */
   exists?: (path: string) => boolean;
+  /** What a backend's library finds. */
+  probe?: (library: string) => BackendProbe;
 }
 
 type Run = NonNullable<DoctorOptions["run"]>;
@@ -137,41 +147,55 @@ function driverFolders(env: NonNullable<DoctorOptions["env"]>): string[] {
   ];
 }
 
-/** Looks for an NVIDIA driver and its GPUs, unless ANNEAL_DEVICE=cpu forbids it. */
-async function inspectCuda(options: Required<DoctorOptions>): Promise<DeviceReport> {
+/** One GPU in words. */
+function gpuText(facts: DeviceFacts): string {
+  const capability = `${Math.floor(facts.computeCapability / 10)}.${facts.computeCapability % 10}`;
+  const driver = `${Math.floor(facts.driverVersion / 1000)}.${Math.floor((facts.driverVersion % 1000) / 10)}`;
+  return (
+    `${facts.name}, ${gib(facts.memory)}, ${facts.processors} multiprocessors, ` +
+    `compute capability ${capability}, driver for CUDA ${driver}, matrix products by ${facts.products}`
+  );
+}
+
+/** Asks the CUDA backend for its GPUs, unless ANNEAL_DEVICE=cpu forbids it; without a backend, says whether one would help. */
+function inspectCuda(
+  options: Required<Pick<DoctorOptions, "env" | "exists" | "probe">>,
+  addon: AddonReport,
+): DeviceReport {
   const absent = (detail: string): DeviceReport => ({ name: "cuda", available: false, detail });
   if (options.env.ANNEAL_DEVICE === "cpu") {
     return absent("not looked for, because ANNEAL_DEVICE=cpu");
   }
-  const driver = driverFolders(options.env)
-    .map((folder) => join(folder, "libcuda.so.1"))
-    .find(options.exists);
-  if (driver === undefined) {
-    return absent("no NVIDIA driver here (libcuda.so.1 was not found)");
+  const library = backendLibrary("cuda", addon.path ?? "");
+  if (!addon.loaded || !options.exists(library)) {
+    const driver = driverFolders(options.env)
+      .map((folder) => join(folder, "libcuda.so.1"))
+      .find(options.exists);
+    return absent(
+      driver === undefined
+        ? "no NVIDIA driver here (libcuda.so.1 was not found), and the CUDA backend is not compiled"
+        : `the driver ${driver} is here, but the CUDA backend is not compiled: install the CUDA toolkit and run \`npx anneal build\``,
+    );
   }
   try {
-    const query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"];
-    const gpus = (await options.run("nvidia-smi", query)).trim();
-    if (gpus === "") {
-      return absent(`the driver ${driver} is here but lists no GPU`);
-    }
-    return { name: "cuda", available: true, detail: gpus.split("\n").join("; ") };
-  } catch {
-    return absent(`the driver ${driver} is here but nvidia-smi failed; a GPU may not be attached`);
+    const { devices, reason } = options.probe(library);
+    if (devices.length === 0) return absent(reason);
+    return { name: "cuda", available: true, detail: devices.map(gpuText).join("; ") };
+  } catch (error) {
+    return absent(error instanceof Error ? error.message : String(error));
   }
 }
 
 /** Inspects this machine. Nothing missing is an error: the report says what is absent and why. */
 export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
   const { env = process.env, run = runProgram, exists = existsSync } = options;
+  const { probe = (library: string) => (loadAddon() as Addon).probe(library) } = options;
   const addon = inspectAddon(env);
   const model = cpus()[0]?.model.trim() ?? "unknown";
   const cores = availableParallelism();
   const limit = process.constrainedMemory();
-  const [tools, cuda] = await Promise.all([
-    Promise.all(TOOLS.map((tool) => inspectTool(tool, run))),
-    inspectCuda({ env, run, exists }),
-  ]);
+  const tools = await Promise.all(TOOLS.map((tool) => inspectTool(tool, run)));
+  const cuda = inspectCuda({ env, exists, probe }, addon);
   const cpu: DeviceReport = addon.loaded
     ? { name: "cpu", available: true, detail: `${model}, ${cores} cores` }
     : { name: "cpu", available: false, detail: "the native addon is not loaded" };

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { NativeError } from "../errors.js";
 
@@ -77,6 +77,11 @@ export function locateAddon(options: LocateOptions = {}): AddonLocation {
     tried.push({ source: "package", path: name, error: "this package is not installed" });
     return { tried };
   }
+}
+
+/** The shared library of a backend other than the CPU's; it lies beside the addon, so that both come from one build. */
+export function backendLibrary(name: string, addonPath: string): string {
+  return join(dirname(addonPath), `libanneal_${name}.so`);
 }
 
 /** The error for an addon that is missing or does not load, with every place and the fix. */

@@ -106,7 +106,7 @@ napi_value dispatch(napi_env env, napi_callback_info info) {
         words[i] = std::bit_cast<uint64_t>(value);
     }
   }
-  device.executor.kernel(id, words, signature.length);
+  device.executor->kernel(id, words, signature.length);
   return nullptr;
 }
 

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "addon/executor.h"
@@ -19,11 +20,24 @@ namespace anneal::addon {
 struct Device {
   std::string name;
   const Backend* backend;
+  KernelContext context;  // the JavaScript thread's own
   Pool pool;
-  Executor executor;
+  std::unique_ptr<Executor> executor;
+  std::unordered_map<uint32_t, std::shared_ptr<Mark>> marks;
+  uint32_t nextMark = 1;
 
-  Device(std::string deviceName, const Backend* table, int threads)
-      : name(std::move(deviceName)), backend(table), executor(table, threads) {}
+  Device(std::string deviceName, const Backend* table, const KernelContext& opened, int threads)
+      : name(std::move(deviceName)),
+        backend(table),
+        context(opened),
+        pool(table->device, &context),
+        executor(std::make_unique<Executor>(table, opened, threads)) {}
+  ~Device() {
+    executor.reset();
+    marks.clear();
+    pool.clear();
+    if (backend->device != nullptr) backend->device->close(&context);
+  }
 };
 
 // A read that is under way; lives until its promise is settled on the JavaScript thread. Plain handles of the

@@ -2,9 +2,11 @@
 
 #include <omp.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <future>
 
 namespace anneal::addon {
 namespace {
@@ -21,14 +23,25 @@ constexpr int kSpins = 4000;
 
 }  // namespace
 
-Executor::Executor(const Backend* backend, int threads)
-    : backend_(backend), threads_(threads), ring_(new Command[kCapacity]), thread_([this] { run(); }) {}
+Mark::~Mark() {
+  if (handle != nullptr) api->releaseMark(&context, handle);
+}
+
+Executor::Executor(const Backend* backend, const KernelContext& context, int threads)
+    : backend_(backend),
+      api_(backend->device),
+      context_(context),
+      threads_(threads),
+      waiter_(api_ == nullptr ? nullptr : std::make_unique<Waiter>(context)),
+      ring_(new Command[kCapacity]),
+      thread_([this] { run(); }) {}
 
 Executor::~Executor() {
   stopping_.store(true, std::memory_order_relaxed);
   claim().kind = Kind::kStop;
   publish();
   thread_.join();
+  waiter_.reset();
 }
 
 Executor::Command& Executor::claim() {
@@ -80,27 +93,110 @@ void Executor::freeBlock(Pool::Unused block) {
   publish();
 }
 
-void Executor::setThreads(int threads) {
-  threads_ = threads;
+void Executor::queue(std::function<void()> task) {
   Command& command = claim();
-  command.kind = Kind::kThreads;
-  command.bytes = static_cast<size_t>(threads);
+  command.kind = Kind::kTask;
+  command.task = new std::function<void()>(std::move(task));
   publish();
 }
 
+void Executor::drain() {
+  std::promise<void> reached;
+  queue([&reached] { reached.set_value(); });
+  reached.get_future().wait();
+}
+
+std::shared_ptr<Mark> Executor::mark() {
+  auto mark = std::make_shared<Mark>();
+  queue([this, mark] {
+    if (api_ == nullptr) {
+      mark->seconds =
+          std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+      return;
+    }
+    mark->api = api_;
+    mark->context = context_;
+    if (api_->mark(&context_, &mark->handle) != 0 && !failure_)
+      failure_ = std::make_unique<KernelFailure>(KernelFailure{"mark", context_.error});
+  });
+  return mark;
+}
+
+void Executor::elapsed(std::shared_ptr<Mark> from, std::shared_ptr<Mark> to, double* seconds, Done done) {
+  queue([this, from, to, seconds, done] {
+    if (api_ == nullptr) {
+      *seconds = to->seconds - from->seconds;
+      done(std::move(failure_));
+      failure_.reset();
+      return;
+    }
+    auto earlier = std::make_shared<std::unique_ptr<KernelFailure>>(std::move(failure_));
+    failure_.reset();
+    waiter_->add([this, from, to, seconds, done, earlier](KernelContext* context) {
+      std::unique_ptr<KernelFailure> failure = std::move(*earlier);
+      if (!failure && api_->elapsed(context, from->handle, to->handle, seconds) != 0)
+        failure = std::make_unique<KernelFailure>(KernelFailure{"elapsed", context->error});
+      done(std::move(failure));
+    });
+  });
+}
+
+void Executor::setThreads(int threads) {
+  threads_ = threads;
+  queue([threads] { omp_set_num_threads(threads); });
+}
+
 void Executor::runKernel(const Command& command) {
+  context_.sequence += 1;
   // After a failure the data of later kernels is worthless; they are passed over until somebody reads and is
   // told.
   if (failure_ || stopping_.load(std::memory_order_relaxed)) return;
-  KernelContext context;
+  context_.kernel = command.kernel;
   int status = 0;
   try {
-    status = backend_->kernels[command.kernel](&context, command.words);
+    status = backend_->kernels[command.kernel](&context_, command.words);
   } catch (const std::exception& error) {
-    status = fail(&context, "%s", error.what());
+    status = fail(&context_, "%s", error.what());
   }
   if (status != 0)
-    failure_ = std::make_unique<KernelFailure>(KernelFailure{kNames[command.kernel], context.error});
+    failure_ = std::make_unique<KernelFailure>(KernelFailure{kNames[command.kernel], context_.error});
+}
+
+void Executor::runCopyIn(const Command& command) {
+  if (api_ == nullptr) {
+    std::memcpy(command.destination, command.source, command.bytes);
+  } else if (api_->copyIn(&context_, command.destination, command.source, command.bytes) != 0 && !failure_) {
+    failure_ = std::make_unique<KernelFailure>(KernelFailure{"write", context_.error});
+  }
+  std::free(const_cast<void*>(command.source));
+}
+
+void Executor::runCopyOut(const Command& command) {
+  const std::unique_ptr<Done> done(command.done);
+  if (api_ == nullptr) {
+    if (!failure_ && command.bytes != 0) std::memcpy(command.destination, command.source, command.bytes);
+    (*done)(std::move(failure_));
+    failure_.reset();
+    return;
+  }
+  void* ticket = nullptr;
+  const size_t bytes = failure_ ? 0 : command.bytes;
+  if (api_->copyOut(&context_, command.destination, command.source, bytes, &ticket) != 0) {
+    ticket = nullptr;
+    if (!failure_) failure_ = std::make_unique<KernelFailure>(KernelFailure{"read", context_.error});
+  }
+  // A failure that the device reports came before one that the host saw when it launched.
+  auto earlier = std::make_shared<std::unique_ptr<KernelFailure>>(std::move(failure_));
+  failure_.reset();
+  waiter_->add([this, ticket, earlier, done = *done](KernelContext* context) {
+    std::unique_ptr<KernelFailure> failure = std::move(*earlier);
+    context->kernel = kKernelCount;
+    if (ticket != nullptr && api_->finish(context, ticket) != 0) {
+      const char* name = context->kernel < kKernelCount ? kNames[context->kernel] : "read";
+      failure = std::make_unique<KernelFailure>(KernelFailure{name, context->error});
+    }
+    done(std::move(failure));
+  });
 }
 
 void Executor::run() {
@@ -124,22 +220,19 @@ void Executor::run() {
         runKernel(command);
         break;
       case Kind::kCopyIn:
-        std::memcpy(command.destination, command.source, command.bytes);
-        std::free(const_cast<void*>(command.source));
+        runCopyIn(command);
         break;
-      case Kind::kCopyOut: {
-        if (!failure_ && command.bytes != 0) std::memcpy(command.destination, command.source, command.bytes);
-        const std::unique_ptr<Done> done(command.done);
-        (*done)(std::move(failure_));
-        failure_.reset();
+      case Kind::kCopyOut:
+        runCopyOut(command);
+        break;
+      case Kind::kFree:
+        Pool::freeBlock(api_, &context_, {command.destination, command.bytes});
+        break;
+      case Kind::kTask: {
+        const std::unique_ptr<std::function<void()>> task(command.task);
+        (*task)();
         break;
       }
-      case Kind::kFree:
-        Pool::freeBlock({command.destination, command.bytes});
-        break;
-      case Kind::kThreads:
-        omp_set_num_threads(static_cast<int>(command.bytes));
-        break;
       case Kind::kStop:
         return;
     }

@@ -1,9 +1,12 @@
 // memory.cc — tensor memory for JavaScript: allocate, view, free, write, read, statistics.
 #include "addon/memory.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <future>
+#include <iterator>
 
 #include "addon/environment.h"
 
@@ -54,6 +57,43 @@ View typedArray(const Napi::CallbackInfo& info, size_t index) {
   return {static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength()};
 }
 
+// `12.3 GiB`, `4.0 KiB` or `512 bytes`.
+std::string readable(double bytes) {
+  char text[32];
+  const char* const units[] = {"KiB", "MiB", "GiB", "TiB"};
+  if (bytes < 1024) {
+    std::snprintf(text, sizeof(text), "%.0f bytes", bytes);
+    return text;
+  }
+  size_t unit = 0;
+  for (bytes /= 1024; bytes >= 1024 && unit + 1 < std::size(units); ++unit) bytes /= 1024;
+  std::snprintf(text, sizeof(text), "%.1f %s", bytes, units[unit]);
+  return text;
+}
+
+// What was asked, what is free and who holds the rest.
+std::string outOfMemory(Device& device, size_t bytes) {
+  const MemoryStatistics& memory = device.pool.statistics();
+  std::string text = "out of memory on " + device.name + ": " + std::to_string(bytes) +
+                     " bytes were asked for, " + std::to_string(memory.live) + " bytes are in use by " +
+                     std::to_string(memory.buffers) + " buffers, ";
+  text += device.pool.limit() == 0 ? std::string("the limit is the system's")
+                                   : "the limit is " + std::to_string(device.pool.limit());
+  DeviceMemory facts{};
+  const DeviceApi* api = device.backend->device;
+  if (api != nullptr && api->memory(&device.context, &facts) == 0) {
+    const double kept = static_cast<double>(memory.reserved - memory.live);
+    const double others = static_cast<double>(facts.total - facts.free - facts.workspace) -
+                          static_cast<double>(memory.reserved);
+    text += "; of the device's " + readable(static_cast<double>(facts.total)) + ", " +
+            readable(static_cast<double>(facts.free)) + " are free, " + readable(kept) +
+            " are rounding and buffers kept for reuse, " + readable(static_cast<double>(facts.workspace)) +
+            " are kernels' workspace, and " + readable(std::max(0.0, others)) +
+            " belong to the driver and other processes";
+  }
+  return text + "; use a smaller batch, a shorter sequence or activation checkpointing";
+}
+
 // (device, bytes) → handle
 Napi::Value allocate(const Napi::CallbackInfo& info) {
   Environment& environment = Environment::of(info.Env());
@@ -61,19 +101,11 @@ Napi::Value allocate(const Napi::CallbackInfo& info) {
   const size_t bytes = sizeArgument(info, 1);
   void* data = device.pool.allocate(bytes);
   if (data == nullptr) {
-    for (const Pool::Unused& block : device.pool.takeUnused()) device.executor.freeBlock(block);
+    for (const Pool::Unused& block : device.pool.takeUnused()) device.executor->freeBlock(block);
+    device.executor->drain();
     data = device.pool.allocate(bytes);
   }
-  if (data == nullptr) {
-    const MemoryStatistics& memory = device.pool.statistics();
-    throwCoded(
-        info.Env(), "ERR_OUT_OF_MEMORY",
-        "out of memory on " + device.name + ": " + std::to_string(bytes) + " bytes were asked for, " +
-            std::to_string(memory.live) + " bytes are in use by " + std::to_string(memory.buffers) +
-            " buffers, the limit is " +
-            (device.pool.limit() == 0 ? std::string("the system's") : std::to_string(device.pool.limit())) +
-            "; use a smaller batch, a shorter sequence or activation checkpointing");
-  }
+  if (data == nullptr) throwCoded(info.Env(), "ERR_OUT_OF_MEMORY", outOfMemory(device, bytes));
   Buffer* buffer = new Buffer{data, bytes, 0, info[0].As<Napi::Number>().Uint32Value()};
   return Napi::Number::New(
       info.Env(), static_cast<double>(environment.slots.add(buffer, static_cast<char*>(data), bytes)));
@@ -96,7 +128,9 @@ Napi::Value release(const Napi::CallbackInfo& info) {
   Slot* slot = environment.slots.find(handle);
   if (slot == nullptr) return Napi::Boolean::New(info.Env(), false);
   if (Buffer* buffer = environment.slots.remove(handle, slot)) {
-    environment.devices[buffer->device]->pool.release(buffer->data);
+    Device& device = *environment.devices[buffer->device];
+    Pool::Unused unused;
+    if (device.pool.release(buffer->data, &unused)) device.executor->freeBlock(unused);
     delete buffer;
   }
   return Napi::Boolean::New(info.Env(), true);
@@ -114,7 +148,7 @@ void write(const Napi::CallbackInfo& info) {
   std::memcpy(staging, source.data, source.bytes);
   Environment::of(info.Env())
       .devices[slot.buffer->device]
-      ->executor.copyIn(slot.data + offset, staging, source.bytes);
+      ->executor->copyIn(slot.data + offset, staging, source.bytes);
 }
 
 // (handle, byteOffset, typedArray) → promise, settled when the array holds the data
@@ -126,7 +160,7 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   Environment& environment = Environment::of(info.Env());
   napi_value promise = nullptr;
   PendingRead* pending = environment.begin(info.Env(), info[2], &promise);
-  environment.devices[slot.buffer->device]->executor.copyOut(
+  environment.devices[slot.buffer->device]->executor->copyOut(
       target.data, slot.data + offset, target.bytes,
       [&environment, pending](std::unique_ptr<KernelFailure> failure) {
         pending->failure = std::move(failure);
@@ -144,7 +178,7 @@ void readSync(const Napi::CallbackInfo& info) {
   std::promise<std::unique_ptr<KernelFailure>> done;
   Environment::of(info.Env())
       .devices[slot.buffer->device]
-      ->executor.copyOut(
+      ->executor->copyOut(
           target.data, slot.data + offset, target.bytes,
           [&done](std::unique_ptr<KernelFailure> failure) { done.set_value(std::move(failure)); });
   if (const auto failure = done.get_future().get()) {
@@ -158,11 +192,11 @@ Napi::Value synchronize(const Napi::CallbackInfo& info) {
   Environment& environment = Environment::of(info.Env());
   napi_value promise = nullptr;
   PendingRead* pending = environment.begin(info.Env(), nullptr, &promise);
-  device.executor.copyOut(nullptr, nullptr, 0,
-                          [&environment, pending](std::unique_ptr<KernelFailure> failure) {
-                            pending->failure = std::move(failure);
-                            environment.finish(pending);
-                          });
+  device.executor->copyOut(nullptr, nullptr, 0,
+                           [&environment, pending](std::unique_ptr<KernelFailure> failure) {
+                             pending->failure = std::move(failure);
+                             environment.finish(pending);
+                           });
   return Napi::Value(info.Env(), promise);
 }
 
@@ -192,7 +226,7 @@ void writePointers(const Napi::CallbackInfo& info) {
       throwCoded(info.Env(), "ERR_DISPOSED", "a tensor in a table of pointers was disposed");
     }
   }
-  environment.devices[slot.buffer->device]->executor.copyIn(slot.data, staging, bytes);
+  environment.devices[slot.buffer->device]->executor->copyIn(slot.data, staging, bytes);
 }
 
 // (device) → {live, peak, reserved, buffers, limit} in bytes
@@ -218,7 +252,7 @@ void setMemoryLimit(const Napi::CallbackInfo& info) {
 // (device): gives unused memory back to the system
 void trim(const Napi::CallbackInfo& info) {
   Device& device = deviceArgument(info, 0);
-  for (const Pool::Unused& block : device.pool.takeUnused()) device.executor.freeBlock(block);
+  for (const Pool::Unused& block : device.pool.takeUnused()) device.executor->freeBlock(block);
 }
 
 }  // namespace

@@ -22,12 +22,16 @@ size_t roundUp(size_t bytes) {
 
 }  // namespace
 
-Pool::~Pool() {
-  for (const auto& [data, block] : blocks_) freeBlock({data, block.capacity});
+void Pool::clear() {
+  for (const auto& [data, block] : blocks_) freeBlock(api_, context_, {data, block.capacity});
+  blocks_.clear();
+  unused_.clear();
 }
 
-void Pool::freeBlock(const Unused& block) {
-  if (block.capacity >= kLarge) {
+void Pool::freeBlock(const DeviceApi* api, KernelContext* context, const Unused& block) {
+  if (api != nullptr) {
+    api->release(context, block.data);
+  } else if (block.capacity >= kLarge) {
     munmap(block.data, block.capacity);
   } else {
     std::free(block.data);
@@ -35,6 +39,7 @@ void Pool::freeBlock(const Unused& block) {
 }
 
 void* Pool::fromSystem(size_t capacity) {
+  if (api_ != nullptr) return api_->allocate(context_, capacity);
   if (capacity < kLarge) return std::aligned_alloc(kAlignment, capacity);
   void* data = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED) return nullptr;
@@ -43,7 +48,8 @@ void* Pool::fromSystem(size_t capacity) {
 }
 
 void* Pool::allocate(size_t bytes) {
-  const size_t wanted = roundUp(bytes == 0 ? 1 : bytes);
+  const size_t needed = bytes == 0 ? 1 : bytes;
+  const size_t wanted = exact() ? needed : roundUp(needed);
   void* data = nullptr;
   // Best fit, as long as at most an eighth of a reused block is wasted.
   const auto fit = unused_.lower_bound(wanted);
@@ -64,11 +70,18 @@ void* Pool::allocate(size_t bytes) {
   return data;
 }
 
-void Pool::release(void* data) {
-  const Block& block = blocks_.at(data);
+bool Pool::release(void* data, Unused* unused) {
+  const Block block = blocks_.at(data);
   statistics_.live -= block.asked;
   statistics_.buffers -= 1;
-  unused_.emplace(block.capacity, data);
+  if (!exact()) {
+    unused_.emplace(block.capacity, data);
+    return false;
+  }
+  blocks_.erase(data);
+  statistics_.reserved -= block.capacity;
+  *unused = {data, block.capacity};
+  return true;
 }
 
 std::vector<Pool::Unused> Pool::takeUnused() {

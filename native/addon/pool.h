@@ -1,6 +1,6 @@
-// pool.h — the caching allocator of a host-memory device. Buffers are handed out and taken back on the
-// JavaScript thread; because every use of a buffer is a command on one ordered stream, a buffer that was just
-// freed may be given out again at once. Nothing is allocated per step.
+// pool.h — the caching allocator of a device. Buffers are handed out and taken back on the JavaScript thread;
+// because every use of a buffer is a command on one ordered stream, a buffer that was just freed may be given
+// out again at once. Nothing is allocated per step.
 #pragma once
 
 #include <cstddef>
@@ -8,32 +8,38 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/backend.h"
+
 namespace anneal::addon {
 
 struct MemoryStatistics {
   size_t live = 0;      // bytes of buffers in use, as asked for
   size_t peak = 0;      // highest value of live since the last reset
-  size_t reserved = 0;  // bytes held from the operating system, free ones included
+  size_t reserved = 0;  // bytes held from the system or the device, free ones included
   size_t buffers = 0;   // buffers in use
 };
 
 class Pool {
  public:
-  ~Pool();
+  // `context` is that of an opened device, for the JavaScript thread; with `api` null memory is the host's.
+  Pool(const DeviceApi* api, KernelContext* context) : api_(api), context_(context) {}
+  ~Pool() { clear(); }
+  // Gives everything back to the system or the device; buffers in use end with it.
+  void clear();
 
-  // A buffer of at least `bytes` bytes, 64-byte aligned, or null when the limit or the system's memory does
-  // not allow it.
+  // A buffer of at least `bytes` bytes, 64-byte aligned, or null when the limit or the memory does not allow
+  // it.
   void* allocate(size_t bytes);
-  void release(void* data);
 
-  // Memory that the pool has let go of; freeBlock gives it back to the system, once the stream has passed its
-  // last use.
+  // Memory that the pool has let go of; freeBlock gives it back, once the stream has passed its last use.
   struct Unused {
     void* data;
     size_t capacity;
   };
+  // Takes a buffer back. True: the pool does not keep it, `unused` is to be given to freeBlock.
+  bool release(void* data, Unused* unused);
   std::vector<Unused> takeUnused();
-  static void freeBlock(const Unused& block);
+  static void freeBlock(const DeviceApi* api, KernelContext* context, const Unused& block);
 
   const MemoryStatistics& statistics() const { return statistics_; }
   void resetPeak() { statistics_.peak = statistics_.live; }
@@ -45,8 +51,11 @@ class Pool {
     size_t capacity;
     size_t asked;
   };
+  bool exact() const { return api_ != nullptr && api_->exactAllocations != 0; }
   void* fromSystem(size_t capacity);
 
+  const DeviceApi* api_;
+  KernelContext* context_;
   std::unordered_map<void*, Block> blocks_;
   std::multimap<size_t, void*> unused_;
   MemoryStatistics statistics_;

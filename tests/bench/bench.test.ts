@@ -1,11 +1,8 @@
 /** The benchmarks run and say plausible things; how fast they are is measured elsewhere. */
 import { describe, expect, it } from "vitest";
 import { benchDispatch } from "../../lib/bench/dispatch.js";
-import { KERNEL_CASES } from "../../lib/bench/kernel-cases.js";
-import { benchKernels } from "../../lib/bench/kernels.js";
-import { dispatchReport, kernelLine, machineLine, showSeconds, stepReport } from "../../lib/bench/report.js";
+import { dispatchReport, stepReport } from "../../lib/bench/report.js";
 import { benchStep } from "../../lib/bench/step.js";
-import { median } from "../../lib/bench/timing.js";
 import { memory } from "../../lib/native/device.js";
 import { anneal } from "../cli/spawn.js";
 
@@ -34,58 +31,28 @@ describe("benchStep", () => {
   });
 });
 
-describe("benchKernels", () => {
-  it("times what the filter names, against the machine's limits", async () => {
-    const seen: string[] = [];
-    const { machine, kernels } = await benchKernels({
-      filter: "rmsnorm",
-      dtypes: ["f32"],
-      samples: 1,
-      sampleMilliseconds: 1,
-      onResult: (result) => seen.push(kernelLine(result)),
-    });
-    expect(kernels.map(({ name }) => name)).toEqual(["rmsNorm", "rmsNorm+backward", "addRmsNorm"]);
-    for (const { rate, share } of kernels) expect(rate * share).toBeGreaterThan(0);
-    expect(seen.length).toBe(3);
-    expect(machineLine(machine)).toContain("GFLOP/s");
-  });
-
-  it("refuses a filter that names nothing", async () => {
-    await expect(benchKernels({ filter: "atention" })).rejects.toThrow('Did you mean "attention"?');
-  });
-
-  it("covers every family that a training step uses", () => {
-    for (const name of [
-      "linear",
-      "attention",
-      "rmsNorm",
-      "rope",
-      "embedding",
-      "mixture",
-      "groupedLinear",
-      "swiglu",
-    ]) {
-      expect(Object.keys(KERNEL_CASES)).toContain(name);
-    }
-  });
-});
-
 describe("benchDispatch", () => {
-  it("measures a call and an operation", async () => {
-    const result = await benchDispatch(5);
+  it("measures a call, a launch and an operation", async () => {
+    const result = await benchDispatch({ rounds: 5, peer: false });
     expect(result.nanosecondsPerCall).toBeGreaterThan(0);
+    expect(result.nanosecondsPerLaunch).toBeGreaterThan(0);
     expect(result.nanosecondsPerOperation).toBeGreaterThan(result.nanosecondsPerCall);
-    expect(dispatchReport(result).length).toBe(2);
+    expect(result.pytorch).toEqual({ absent: "not asked for" });
+    expect(dispatchReport(result).join("\n")).toContain("PyTorch was left out: not asked for.");
   });
-});
 
-describe("figures", () => {
-  it("median and times", () => {
-    expect(median([3, 1, 2])).toBe(2);
-    expect(median([4, 1, 2, 3])).toBe(2.5);
-    expect(showSeconds(1.234)).toBe("1.23 s");
-    expect(showSeconds(0.0123)).toBe("12.3 ms");
-    expect(showSeconds(1.5e-5)).toBe("15.0 µs");
+  it("stands beside PyTorch where that ran", () => {
+    const lines = dispatchReport({
+      device: "cpu",
+      nanosecondsPerCall: 101,
+      fastestRound: 99,
+      nanosecondsPerLaunch: 202,
+      nanosecondsPerOperation: 1003,
+      rounds: 1,
+      pytorch: { nanosecondsPerCall: 801, nanosecondsPerOperation: 4004, version: "2.0" },
+    });
+    expect(lines.join("\n")).toMatch(/costs 101 ns .*PyTorch eager 801 ns/);
+    expect(lines.join("\n")).toMatch(/costs 1003 ns; PyTorch eager 4004 ns/);
   });
 });
 

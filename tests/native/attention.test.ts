@@ -29,6 +29,8 @@ interface Case {
   causal?: boolean;
   window?: number;
   softCap?: number;
+  /** Values are the first channels of the keys, as in a cache of latents (forward only). */
+  valuesInKeys?: boolean;
   /** Keys lie in cache slots with unused rows behind them, lengths given apart (forward only). */
   cached?: boolean;
   /** Rows before the first and after the last segment. */
@@ -53,11 +55,33 @@ const CASES: [string, Case][] = [
   ["window 20", { ...base, ...packed, window: 20 }],
   ["window without causality", { ...base, ...ragged, causal: false, window: 7 }],
   ["long window", { ...base, queries: [200], keys: [200], window: 100 }],
+  [
+    "several tiles of queries and keys",
+    { ...base, queries: [300], keys: [310], keyHeads: 1, qkDim: 32, vDim: 24 },
+  ],
   ["soft cap", { ...base, ...packed, softCap: 1.5 }],
   ["soft cap, window", { ...base, ...ragged, softCap: 2, window: 9 }],
   ["grouped heads", { ...base, ...packed, heads: 6, keyHeads: 2 }],
   ["one key head", { ...base, ...ragged, heads: 5, keyHeads: 1, qkDim: 33, vDim: 7 }],
   ["head sizes 48 and 40", { ...base, queries: [130], keys: [130], qkDim: 48, vDim: 40 }],
+  [
+    "head size 64, whole tiles",
+    { ...base, queries: [128], keys: [128], heads: 1, keyHeads: 1, qkDim: 64, vDim: 64 },
+  ],
+  ["head sizes 80 and 96", { ...base, queries: [50, 9], keys: [50, 9], qkDim: 80, vDim: 96 }],
+  [
+    "head size 128, grouped, window",
+    { ...base, queries: [75], keys: [90], heads: 3, keyHeads: 1, qkDim: 128, vDim: 128, window: 50 },
+  ],
+  [
+    "latent, head sizes 192 and 128",
+    { ...base, queries: [67, 2], keys: [67, 2], qkDim: 192, vDim: 128, shared: 64 },
+  ],
+  ["head sizes 200 and 256", { ...base, queries: [40], keys: [40], keyHeads: 1, qkDim: 200, vDim: 256 }],
+  [
+    "head sizes 264 and 260, soft cap",
+    { ...base, queries: [21], keys: [21], qkDim: 264, vDim: 260, softCap: 2 },
+  ],
   ["head sizes 1 and 3", { ...base, qkDim: 1, vDim: 3 }],
   ["latent", { ...base, ...packed, heads: 4, keyHeads: 4, qkDim: 48, vDim: 32, shared: 16 }],
   [
@@ -87,6 +111,21 @@ const CACHED: [string, Case][] = [
     "cache, absorbed latent, few heads",
     { ...base, queries: [1], keys: [90], heads: 4, keyHeads: 1, qkDim: 21, vDim: 18, shared: 3 },
   ],
+  [
+    "cache, latents of 512 and 64 channels",
+    { ...base, queries: [1, 2], keys: [70, 131], heads: 16, keyHeads: 1, qkDim: 576, vDim: 512, shared: 64 },
+  ],
+  [
+    "cache, latents that are the values too",
+    {
+      ...{ ...base, queries: [1, 1], keys: [150, 40], heads: 40, keyHeads: 1 },
+      ...{ qkDim: 576, vDim: 512, shared: 64, valuesInKeys: true },
+    },
+  ],
+  [
+    "cache, many queries, large heads",
+    { ...base, queries: [30], keys: [45], heads: 3, keyHeads: 1, qkDim: 320, vDim: 272, valuesInKeys: true },
+  ],
 ].map(([name, item]) => [name as string, { ...(item as Case), cached: true }]);
 
 /** Running sums of lengths, from `start`. */
@@ -109,27 +148,29 @@ function prepare(c: Case, dtype: Float) {
   const tokensQ = cuQ[cuQ.length - 1] + outside;
   const tokensK = starts[starts.length - 1] + outside;
   const own = qkDim - shared;
+  const pair = c.valuesInKeys ? own : own + vDim;
   const values = (count: number): Float64Array => rounded(random.normals(count), dtype);
   const q = values(tokensQ * heads * qkDim);
   // Keys and values of a head side by side in one row, as MLA's projection gives them.
-  const kv = values(tokensK * keyHeads * (own + vDim));
+  const kv = values(tokensK * keyHeads * pair);
   const kShared = values(tokensK * shared);
   const dOut = values(tokensQ * heads * vDim);
   if (c.cached) {
     c.keys.forEach((length, s) => {
       const [from, to] = [starts[s] + length, starts[s + 1]];
-      kv.fill(Number.NaN, from * keyHeads * (own + vDim), to * keyHeads * (own + vDim));
+      kv.fill(Number.NaN, from * keyHeads * pair, to * keyHeads * pair);
       kShared.fill(Number.NaN, from * shared, to * shared);
     });
   }
   const k = new Float64Array(tokensK * keyHeads * qkDim);
   const v = new Float64Array(tokensK * keyHeads * vDim);
   for (let row = 0; row < tokensK * keyHeads; row++) {
-    const at = row * (own + vDim);
+    const at = row * pair;
     k.set(kv.subarray(at, at + own), row * qkDim);
     const token = Math.floor(row / keyHeads);
     k.set(kShared.subarray(token * shared, (token + 1) * shared), row * qkDim + own);
-    v.set(kv.subarray(at + own, at + own + vDim), row * vDim);
+    const first = c.valuesInKeys ? at : at + own;
+    v.set(kv.subarray(first, first + vDim), row * vDim);
   }
   const oracle: AttentionInput = {
     q,
@@ -146,7 +187,7 @@ function prepare(c: Case, dtype: Float) {
     window: c.window ?? 0,
     softCap: c.softCap ?? 0,
   };
-  return { oracle, kv, kShared, dOut, tokensQ, tokensK, own, cuQ, starts };
+  return { oracle, kv, kShared, dOut, tokensQ, tokensK, own, pair, cuQ, starts };
 }
 
 /** Attention and its gradients with every step rounded: f32 sums throughout; in bf16 also every score, probability and result. */
@@ -240,14 +281,14 @@ function expectWithin(
 
 /** Runs both kernels over a case; the gradients are null for caches. */
 function run(c: Case, dtype: Float) {
-  const { oracle, kv, kShared, dOut, tokensQ, tokensK, own, cuQ, starts } = prepare(c, dtype);
+  const { oracle, kv, kShared, dOut, tokensQ, tokensK, own, pair, cuQ, starts } = prepare(c, dtype);
   const { heads, keyHeads, qkDim, vDim, shared = 0 } = c;
   const bytes = dtype === "f32" ? 4 : 2;
   const tensors = [oracle.q, kv, kShared, dOut].map((x) => upload(x, dtype));
   const [q, k, sharedKeys, dout] = tensors;
-  const v = k.alias([Math.max(0, k.size - own)], k.size === 0 ? 0 : own * bytes);
+  const before = c.valuesInKeys ? 0 : own;
+  const v = k.alias([Math.max(0, k.size - before)], k.size === 0 ? 0 : before * bytes);
   const cu = [cuQ, starts, c.keys].map((x) => upload(x, "i32"));
-  const pair = own + vDim;
   const strides = [
     heads * qkDim,
     qkDim,

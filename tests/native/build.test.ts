@@ -13,14 +13,16 @@ describe("buildCommands", () => {
       ninja: true,
       jobs: 3,
       cuda: true,
+      simt: true,
     });
-    const where = ["--directory", "/p", "--out", join("/p", "build", "cmake"), "--CDANNEAL_CUDA=ON"];
+    const where = ["--directory", "/p", "--out", join("/p", "build", "cmake")];
+    where.push("--CDANNEAL_CUDA=ON", "--CDANNEAL_SIMT=ON");
     expect(configure).toEqual([process.execPath, "/p/cmake-js", "configure", ...where]);
     expect(compile).toEqual([process.execPath, "/p/cmake-js", "build", ...where, "--parallel", "3"]);
   });
 
   it("runs cmake elsewhere, with Ninja where it is there", () => {
-    const plain = buildCommands("/p", { ninja: false, jobs: 2, cuda: false });
+    const plain = buildCommands("/p", { ninja: false, jobs: 2, cuda: false, simt: false });
     const out = join("/p", "build", "cmake");
     expect(plain.configure).toEqual([
       "cmake",
@@ -31,9 +33,12 @@ describe("buildCommands", () => {
       "-G",
       "Unix Makefiles",
       "-DANNEAL_CUDA=OFF",
+      "-DANNEAL_SIMT=OFF",
     ]);
     expect(plain.compile).toEqual(["cmake", "--build", out, "--parallel", "2"]);
-    expect(buildCommands("/p", { ninja: true, jobs: 2, cuda: false }).configure).toContain("Ninja");
+    expect(buildCommands("/p", { ninja: true, jobs: 2, cuda: false, simt: false }).configure).toContain(
+      "Ninja",
+    );
   });
 });
 

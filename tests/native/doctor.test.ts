@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { BackendProbe } from "../../lib/native/addon.js";
 import { cpuFeatures, doctor, formatDoctor } from "../../lib/native/doctor.js";
 
 const noAddon = { ANNEAL_ADDON: "/nowhere/anneal.node" };
@@ -33,40 +34,58 @@ describe("doctor", () => {
   });
 
   it("never looks for a GPU with ANNEAL_DEVICE=cpu", async () => {
-    const { ran, run } = programs({ "nvidia-smi": "GPU" });
     const looked: string[] = [];
-    const exists = (path: string) => looked.push(path) > 0;
-    const report = await doctor({ env: { ...noAddon, ANNEAL_DEVICE: "cpu" }, run, exists });
+    const look = (path: string) => looked.push(path) > 0;
+    const probe = (library: string) => ({ reason: "", devices: looked.push(library) > 0 ? [] : [] });
+    const { run } = programs({});
+    const report = await doctor({ env: { ANNEAL_DEVICE: "cpu" }, run, exists: look, probe });
     expect(report.devices[1]).toEqual({
       name: "cuda",
       available: false,
       detail: "not looked for, because ANNEAL_DEVICE=cpu",
     });
-    expect(ran).not.toContain("nvidia-smi");
     expect(looked).toEqual([]);
   });
 
-  it("tells apart no driver, a driver without a GPU, and a GPU", async () => {
-    const cuda = async (driver: boolean, answers: Record<string, string>) => {
+  it("says without a CUDA backend whether compiling it would help", async () => {
+    const cuda = async (driver: boolean) => {
       const exists = (path: string) => driver && path === DRIVER;
-      return (await doctor({ env: noAddon, run: programs(answers).run, exists })).devices[1];
+      return (await doctor({ env: noAddon, run: programs({}).run, exists })).devices[1];
     };
-    expect(await cuda(false, {})).toMatchObject({
+    expect(await cuda(false)).toMatchObject({
       available: false,
       detail: expect.stringContaining("no NVIDIA driver"),
     });
-    expect(await cuda(true, {})).toMatchObject({
+    expect(await cuda(true)).toMatchObject({
       available: false,
-      detail: expect.stringContaining("nvidia-smi failed"),
+      detail: expect.stringMatching(
+        /libcuda\.so\.1 is here, but the CUDA backend is not compiled.*anneal build/,
+      ),
     });
-    expect(await cuda(true, { "nvidia-smi": "\n" })).toMatchObject({
-      available: false,
-      detail: expect.stringContaining("lists no GPU"),
-    });
-    expect(await cuda(true, { "nvidia-smi": "A, 1 MiB, 5\nB, 2 MiB, 5\n" })).toEqual({
+  });
+
+  it("asks the CUDA backend for its GPUs, and passes on its reason when there is none", async () => {
+    const cuda = async (found: BackendProbe) => {
+      const { ANNEAL_DEVICE: _, ...env } = process.env;
+      return (await doctor({ env, run: programs({}).run, exists: () => true, probe: () => found }))
+        .devices[1];
+    };
+    const reason = "no NVIDIA driver is installed";
+    expect(await cuda({ reason, devices: [] })).toEqual({ name: "cuda", available: false, detail: reason });
+    const gpu = {
+      name: "GPU",
+      memory: 80 * 2 ** 30,
+      processors: 132,
+      computeCapability: 90,
+      driverVersion: 13010,
+      l2Bytes: 50 * 2 ** 20,
+      products: "own kernels",
+    };
+    expect(await cuda({ reason: "", devices: [gpu] })).toEqual({
       name: "cuda",
       available: true,
-      detail: "A, 1 MiB, 5; B, 2 MiB, 5",
+      detail:
+        "GPU, 80.0 GiB, 132 multiprocessors, compute capability 9.0, driver for CUDA 13.1, matrix products by own kernels",
     });
   });
 

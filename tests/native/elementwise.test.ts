@@ -50,7 +50,7 @@ const BINARY: readonly BinaryName[] = [
 const codeOf = (name: BinaryName): number => BINARY.indexOf(name);
 const isComparison = (name: BinaryName): boolean => codeOf(name) >= codeOf("eq");
 
-/** Pairs of operand shapes: equal, scalar, row, column, outer product, inner axes, empty. */
+/** Pairs of operand shapes: equal, scalar, row, column, outer product, inner axes, empty; rows of whole and of broken vectors. */
 const SHAPES: readonly [readonly number[], readonly number[]][] = [
   [[1], [1]],
   [[0], [1]],
@@ -81,6 +81,15 @@ const SHAPES: readonly [readonly number[], readonly number[]][] = [
   [
     [130, 130],
     [130, 130],
+  ],
+  [[6, 64], [64]],
+  [
+    [6, 64],
+    [6, 1],
+  ],
+  [
+    [3, 5, 32],
+    [3, 1, 32],
   ],
 ];
 

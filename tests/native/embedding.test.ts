@@ -23,6 +23,8 @@ const SHAPES: readonly [number, number, number][] = [
   [130, 50, 64],
   [300, 17, 257],
   [1000, 500, 96],
+  [700, 1, 40],
+  [2500, 70_000, 16],
 ];
 
 describe.each(FLOATS)("embedding %s", (dtype) => {

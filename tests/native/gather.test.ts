@@ -8,6 +8,7 @@ import {
   expectClose,
   FLOATS,
   poisoned,
+  quick,
   repeatable,
   rounded,
   TOLERANCE,
@@ -24,7 +25,7 @@ const SHAPES: readonly [number, number, number, number][] = [
   [7, 33, 9, 1],
   [2, 50, 200, 1],
   [3, 17, 40, 65],
-  [1, 40, 3000, 130],
+  [1, 40, quick(3000, 100), 130],
 ];
 
 describe.each(SHAPES)("[%i, %i → %i, %i]", (outer, n, m, inner) => {
@@ -78,5 +79,14 @@ describe("an index outside", () => {
     const sums = poisoned(3);
     call("scatterAdd", out, at, sums, "f32", 1, 3, 5, 1, false);
     expect(() => download(sums)).toThrow(`index ${wrong} at position 2 is outside [0, 3)`);
+  });
+
+  it("is named in a long line", () => {
+    const index = new Float64Array(300).fill(1);
+    index[200] = 4;
+    index[250] = -2;
+    const sums = poisoned(3);
+    call("scatterAdd", upload(index), upload(index, "i32"), sums, "f32", 1, 3, 300, 1, false);
+    expect(() => download(sums)).toThrow("scatterAdd: index 4 at position 200 is outside [0, 3)");
   });
 });

@@ -27,6 +27,13 @@ const SEGMENTS: { counts: number[]; spare: number }[] = [
   { counts: [33, 0, 300, 17, 41], spare: 7 },
 ];
 
+/** For the tiles of a GPU, 64 and 128 rows: around them, all rows to one expert, and many experts with few rows. */
+const TILED: { counts: number[]; spare: number }[] = [
+  { counts: [63, 64, 65, 127, 128, 129], spare: 1 },
+  { counts: [0, 0, 0, 391, 0], spare: 2 },
+  { counts: Array.from({ length: 70 }, (_, e) => e % 3), spare: 5 },
+];
+
 function offsetsOf(counts: number[]): number[] {
   const offsets = [0];
   for (const count of counts) offsets.push(offsets[offsets.length - 1] + count);
@@ -39,13 +46,14 @@ function expectProduct(values: Float64Array, reference: Float64Array, out: Float
 }
 
 describe.each(FLOATS)("groupedMatmul %s", (dtype) => {
-  for (const { counts, spare } of SEGMENTS) {
-    for (const [inputs, outputs] of [
+  for (const { counts, spare } of [...SEGMENTS, ...TILED]) {
+    const sizes = [
       [1, 1],
       [7, 19],
       [64, 48],
       [129, 65],
-    ]) {
+    ];
+    for (const [inputs, outputs] of TILED.some((t) => t.counts === counts) ? [[72, 136]] : sizes) {
       it(`segments ${counts.join(" ")}, ${inputs} → ${outputs}`, () => {
         const random = rng(inputs * 31 + counts.length);
         const offsets = offsetsOf(counts);

@@ -13,6 +13,11 @@ import { toBf16, toF32 } from "../reference/array.js";
 export const FLOATS = ["f32", "bf16"] as const;
 export type Float = (typeof FLOATS)[number];
 
+/** A size of a test: `large`, or `small` on the SIMT interpreter, which runs every GPU thread in turn. */
+export function quick<Size>(large: Size, small: Size): Size {
+  return defaultDevice().startsWith("simt") ? small : large;
+}
+
 /** Relative error ‖out − ref‖/‖ref‖ that one rounding of every element and a short f32 sum may cause. */
 export const TOLERANCE: Readonly<Record<Float, number>> = { f32: 2e-6, bf16: 4e-3 };
 

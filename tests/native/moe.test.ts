@@ -28,6 +28,7 @@ const SIZES = [
   [7, 5, 3],
   [100, 16, 4],
   [33, 256, 8],
+  [50, 1000, 40],
   [3000, 64, 6],
 ] as const;
 
@@ -53,6 +54,34 @@ describe("moeSort", () => {
     expect(Array.from(inverse)).toEqual(Array.from(reference.inverse));
   });
 
+  it("keeps the order of tokens where all choose one expert, and leaves the others empty", () => {
+    const rows = 5000;
+    const [counts, offsets, order, inverse] = sort(new Float64Array(rows).fill(3), rows, 5, 1);
+    const ascending = Array.from({ length: rows }, (_, r) => r);
+    expect(Array.from(counts)).toEqual([0, 0, 0, rows, 0]);
+    expect(Array.from(offsets)).toEqual([0, 0, 0, 0, rows, rows]);
+    expect(Array.from(order)).toEqual(ascending);
+    expect(Array.from(inverse)).toEqual(ascending);
+  });
+
+  it("leaves every other token of a large batch out of the totals", () => {
+    const [tokens, experts, chosen] = [1000, 7, 3];
+    const random = rng(9);
+    const ids = random.integers(tokens * chosen, experts);
+    const counted = random.integers(tokens, 2).map((x) => (x === 0 ? -100 : 5));
+    const totals = upload(new Float64Array(experts), "i32");
+    const [counts, offsets] = [poisoned(experts, "i32"), poisoned(experts + 1, "i32")];
+    const [order, inverse] = [poisoned(ids.length, "i32"), poisoned(ids.length, "i32")];
+    const words = [tokens, experts, chosen] as const;
+    const mask = upload(counted, "i32");
+    call("moeSort", upload(ids, "i32"), counts, offsets, order, inverse, totals, mask, ...words);
+    const expected = new Array<number>(experts).fill(0);
+    for (const [r, id] of Array.from(ids).entries()) {
+      if (counted[Math.floor(r / chosen)] >= 0) expected[id]++;
+    }
+    expect(Array.from(download(totals))).toEqual(expected);
+  });
+
   it("adds the load of every call to the totals", () => {
     const ids = upload([0, 2, 2, 1], "i32");
     const totals = upload([5, 0, 1], "i32");
@@ -75,14 +104,15 @@ describe("moeSort", () => {
   });
 
   it("names an expert that does not exist", () => {
-    const order = poisoned(4, "i32");
-    call("moeSort", upload([0, 1, 3, 1], "i32"), order, order, order, order, null, null, 2, 3, 2);
+    const [counts, offsets] = [poisoned(3, "i32"), poisoned(4, "i32")];
+    const [order, inverse] = [poisoned(4, "i32"), poisoned(4, "i32")];
+    call("moeSort", upload([0, 1, 3, 1], "i32"), counts, offsets, order, inverse, null, null, 2, 3, 2);
     expect(() => download(order)).toThrow(/expert id 3 of choice 2 does not lie in 0..2/);
   });
 });
 
 describe.each(FLOATS)("dispatch %s", (dtype) => {
-  const widths = [1, 7, 16, 64, 100, 256];
+  const widths = [1, 7, 16, 64, 100, 256, 1032];
 
   it.each(SIZES.filter(([tokens]) => tokens < 1000))(
     "%i tokens, %i experts, %i chosen",

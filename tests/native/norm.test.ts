@@ -15,7 +15,7 @@ import {
   upload,
 } from "./harness.js";
 
-/** [rows, width]; more rows than one block of the weight gradient, odd widths, nothing. */
+/** [rows, width]; more rows than one block of the weight gradient, odd widths, whole vectors, rows too wide for registers, nothing. */
 const SHAPES = [
   [0, 8],
   [1, 1],
@@ -25,7 +25,12 @@ const SHAPES = [
   [100, 33],
   [1100, 9],
   [9, 1030],
+  [70, 128],
+  [3, 2048],
+  [2, 4105],
 ] as const;
+/** Whole vectors, more than a group of threads keeps. */
+const WIDE = { rmsNorm: [2, 8200], layerNorm: [2, 4104] } as const;
 const EPS = 1e-5;
 
 interface Case {
@@ -83,7 +88,7 @@ function summed({ input, dtype }: Case): NormInput {
 const forwardTolerance = (dtype: Float): number => 2 * TOLERANCE[dtype];
 
 describe.each(FLOATS)("RMSNorm %s", (dtype) => {
-  it.each(SHAPES)("[%i, %i]", (rows, width) => {
+  it.each([...SHAPES, WIDE.rmsNorm])("[%i, %i]", (rows, width) => {
     for (const residual of [false, true]) {
       const one = makeCase(rows, width, dtype, residual, false);
       const reference = rmsNorm(summed(one));
@@ -196,7 +201,7 @@ describe.each(FLOATS)("RMSNorm %s", (dtype) => {
 });
 
 describe.each(FLOATS)("LayerNorm %s", (dtype) => {
-  it.each(SHAPES)("[%i, %i]", (rows, width) => {
+  it.each([...SHAPES, WIDE.layerNorm])("[%i, %i]", (rows, width) => {
     for (const [residual, bias] of [
       [false, true],
       [true, true],

@@ -1,7 +1,7 @@
 /** gradNorm, AdamW and SGD over tables of tensors of many sizes, in every combination of dtypes, against the oracle. */
 import { describe, expect, it } from "vitest";
 import { addon } from "../../lib/native/addon.js";
-import { DTYPE_CODE } from "../../lib/native/dtype.js";
+import { DTYPE_BYTES, DTYPE_CODE } from "../../lib/native/dtype.js";
 import { empty, type Tensor } from "../../lib/tensor/tensor.js";
 import { rng } from "../reference/array.js";
 import { adamStep, clipFactor, globalNorm, sgdStep } from "../reference/optim.js";
@@ -160,6 +160,36 @@ describe.each(FLOATS)("adamw, %s parameters", (parameterDtype) => {
         expectClose(v, reference.secondMoment, TOLERANCE[momentDtype], "v");
       });
     }
+  });
+
+  it("takes tensors that begin anywhere, and the same random bits for their elements", () => {
+    const n = 1003;
+    const state = makeStates("bf16")[3];
+    const extend = (values: Float64Array, first: number): Float64Array =>
+      Float64Array.from({ length: n + first }, (_, i) =>
+        i < first ? 3 : values[(i - first) % values.length],
+      );
+    const step = (first: number): Float64Array[] => {
+      const place = (values: Float64Array, dtype: Float): Tensor => {
+        const whole = upload(extend(values, first), dtype);
+        return whole.alias([n], first * DTYPE_BYTES[dtype]);
+      };
+      const row: Row = {
+        parameter: place(state.parameter, parameterDtype),
+        gradient: place(state.gradient, "f32"),
+        firstMoment: place(state.firstMoment, "bf16"),
+        secondMoment: place(state.secondMoment, "bf16"),
+        master: parameterDtype === "bf16" ? place(state.parameter, "f32") : null,
+        momentDtype: "bf16",
+        decays: true,
+      };
+      call("adamw", makeTable([row]), null, 1, 0.01, 0.9, 0.95, 1e-8, 0.1, 3, false, 77);
+      return arraysOf(row).map(download);
+    };
+    const aligned = step(0);
+    step(1).forEach((values, i) => {
+      expectClose(values, aligned[i], i === 0 ? TOLERANCE.f32 : 1e-4, `array ${i}`);
+    });
   });
 
   it("skips the step where clip is −1", () => {

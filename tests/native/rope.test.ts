@@ -42,6 +42,7 @@ const SHAPES = [
   [3, 2, 96, 32, 64],
   [130, 5, 34, 34, 0],
   [4, 3, 5, 0, 1],
+  [2, 2, 1040, 1030, 5],
 ] as const;
 
 describe.each(FLOATS)("rope %s", (dtype) => {

@@ -70,6 +70,12 @@ const CASES: [string, number, RouterOptions][] = [
     routerV3({ experts: 256, chosen: 8, bias: bias(256), groups: 8, groupsKept: 4, scaling: 2.5 }),
   ],
   ["V3, not normalised", 9, routerV3({ experts: 13, chosen: 3, bias: bias(13), normalise: false })],
+  ["300 experts, as many chosen as 40", 7, routerV2("greedy", { experts: 300, chosen: 40 })],
+  [
+    "1000 experts in 50 groups",
+    5,
+    routerV3({ experts: 1000, chosen: 37, bias: bias(1000), groups: 50, groupsKept: 9 }),
+  ],
   ["groups of one", 9, routerV3({ experts: 8, chosen: 3, groups: 8, groupsKept: 5 })],
 ];
 
@@ -101,6 +107,19 @@ describe("router", () => {
     expect(Array.from(ids)).toEqual([0, 1, 2, 3, 0, 1, 2, 3]);
     const steps = Float64Array.of(0, 1, 1, 0, 1, 1, 0, 0);
     expect(Array.from(forward(steps, routerV2("greedy", { experts: 8, chosen: 3 }))[1])).toEqual([1, 2, 4]);
+  });
+
+  it("breaks the ties of coarse logits as the oracle does", () => {
+    for (const [experts, groups] of [
+      [24, 3],
+      [160, 8],
+      [256, 8],
+      [640, 40],
+    ]) {
+      const logits = Float64Array.from(rng(experts).integers(9 * experts, 4));
+      const options = routerV3({ experts, chosen: 7, groups, groupsKept: 3 });
+      expect(Array.from(forward(logits, options)[1])).toEqual(Array.from(route(logits, options).ids));
+    }
   });
 
   it("never takes an expert of a dropped group, even where kept choice scores are negative", () => {
@@ -137,6 +156,8 @@ const BALANCE = [
   [13, 4, 2, 130],
   [64, 6, 1, 300],
   [256, 8, 4, 3],
+  [300, 40, 1, 70],
+  [600, 5, 2, 9],
   [8, 2, 2, 0],
 ] as const;
 

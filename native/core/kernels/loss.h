@@ -12,8 +12,8 @@ namespace anneal {
 // − (z/c)²); dh = dz·weight, dweight = beta·dweight + dzᵀ·h. h [rows, width], weight [vocab, width], dh like
 // h: dtype f32 or bf16; dweight f32. dh and dweight are both given or both null (loss alone). Logits are f32
 // from the accumulator. rowLoss (or null) receives l per row, 0 where ignored. count (or null) receives the
-// number of rows that count. A target outside [0, vocab) other than ignoreIndex is an error. Rows are taken
-// chunkRows at a time (0: the backend chooses).
+// number of rows that count. A device may round dz to dtype before the products that follow. A target outside
+// [0, vocab) other than ignoreIndex is an error. Rows are taken chunkRows at a time (0: the backend chooses).
 struct LinearCrossEntropyArgs {
   const void* h;
   const void* weight;
