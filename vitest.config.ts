@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 const KERNEL_SUITES = [
   "activation",
   "attention",
+  "attention-paged",
   "copy",
   "elementwise",
   "embedding",
@@ -29,6 +30,7 @@ const MODEL_SUITES = ["golden", "trajectory", "equivalence", "pretrained"];
 const TRAINING_SUITES = [
   "tests/train/trainer.test.ts",
   "tests/train/resume.test.ts",
+  "tests/train/capture.test.ts",
   "tests/generate/*.test.ts",
 ];
 
@@ -39,6 +41,8 @@ const deviceSuites = {
   include: [
     ...KERNEL_SUITES.map((suite) => `tests/native/${suite}.test.ts`),
     ...MODEL_SUITES.map((suite) => `tests/models/${suite}.test.ts`),
+    "tests/tensor/capture.test.ts",
+    "tests/train/capture-device.test.ts",
     ...(device === "cuda" ? TRAINING_SUITES : []),
   ],
   // A GPU's first launches and the interpreter of its kernels both take their time.

@@ -56,6 +56,13 @@ export class OutOfMemoryError extends AnnealError {
   }
 }
 
+/** A paged cache has no page left for the tokens that were to be appended; nothing was changed. */
+export class CacheFullError extends AnnealError {
+  constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {
+    super("ERR_CACHE_FULL", message, details, options);
+  }
+}
+
 /** A kernel failed while it ran on its device (for example an index outside its table). */
 export class KernelError extends AnnealError {
   constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {
@@ -67,6 +74,13 @@ export class KernelError extends AnnealError {
 export class NativeError extends AnnealError {
   constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {
     super("ERR_NATIVE", message, details, options);
+  }
+}
+
+/** Something cannot be recorded for replay, or a recording does not fit what it is replayed with; the message names it and the way around. */
+export class CaptureError extends AnnealError {
+  constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {
+    super("ERR_CAPTURE", message, details, options);
   }
 }
 

@@ -2,7 +2,7 @@
  * `npm run bundle`: makes one archive with everything that a machine without network needs to test and measure the
  * kernels: Node itself, compiled JavaScript, its packages, the addon and the backends with their libraries, the tests with
  * their runner, and the benchmarks. Unpack it and call `./run.sh test`, `./run.sh bench` or `./run.sh sanitize`.
- * Usage: node scripts/bundle.mjs [--out FILE.tar.gz]
+ * Usage: node scripts/bundle.mjs [--out FILE.tar.xz]
  */
 import { execFileSync } from "node:child_process";
 import {
@@ -28,7 +28,7 @@ const LIMIT = 60e6;
 const STAGE = join(ROOT, "build/bundle", NAME);
 
 const { values } = parseArgs({ options: { out: { type: "string" } } });
-const out = resolve(values.out ?? join(ROOT, "build", `${NAME}-${process.platform}-${process.arch}.tar.gz`));
+const out = resolve(values.out ?? join(ROOT, "build", `${NAME}-${process.platform}-${process.arch}.tar.xz`));
 
 /** Output of a program, or undefined where it fails. */
 function outputOf(program, ...args) {
@@ -115,7 +115,7 @@ const facts = {
 writeFileSync(join(STAGE, "bundle.json"), `${JSON.stringify(facts, null, 2)}\n`);
 report("bundle: compressing");
 mkdirSync(dirname(out), { recursive: true });
-execFileSync("tar", ["-C", dirname(STAGE), "-cf", out, "-I", "gzip -9", NAME], { stdio: "inherit" });
+execFileSync("tar", ["-C", dirname(STAGE), "-cf", out, "-I", "xz -6 -T0", NAME], { stdio: "inherit" });
 rmSync(dirname(STAGE), { recursive: true, force: true });
 const { size } = statSync(out);
 report(`bundle: ${out}, ${(size / 1e6).toFixed(1)} MB`);

@@ -6,7 +6,7 @@ import { type MachineFacts, type Versions, versions } from "./machine.js";
 
 /** A kept result. */
 export interface BenchRecord<Result> {
-  /** "kernels" or "dispatch". */
+  /** "kernels", "dispatch" or "step". */
   benchmark: string;
   /** When it was measured, ISO 8601 in UTC. */
   date: string;

@@ -1,10 +1,12 @@
 /** Measurements as lines of text. */
+import { MEMORY_CATEGORIES } from "../native/accounting.js";
 import type { DispatchMeasurement } from "./dispatch.js";
 import type { MachineRates } from "./floors.js";
 import type { KernelBench, KernelMeasurement } from "./kernels.js";
 import type { MachineFacts } from "./machine.js";
 import type { PeerMode } from "./peer.js";
 import type { StepMeasurement } from "./step.js";
+import type { StepPeer } from "./step-peers.js";
 
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20).toLocaleString("en")} MiB`;
 
@@ -22,6 +24,43 @@ export function stepReport(result: StepMeasurement): string[] {
     `${result.gflops.toFixed(1)} GFLOP/s, ${(100 * result.mfu).toFixed(0)} % of a large matrix product; ` +
       `tensors at most ${mebibytes(result.peakBytes)}, process ${mebibytes(result.peakRss)}; loss ${result.loss.toFixed(4)}`,
   ];
+}
+
+/** Lines for a step's memory by category and its use of the device. */
+export function stepDetails(result: StepMeasurement): string[] {
+  const { memory, palmMfu, peakFlops, datasheetMfu, datasheetFlops, batchSize, sequenceLength } = result;
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const names = MEMORY_CATEGORIES.map((name) => `${name} ${mebibytes(memory[name])}`);
+  const sheet =
+    datasheetMfu === null || datasheetFlops === null
+      ? ""
+      : `, ${percent(datasheetMfu)} of the datasheet's ${showRate(datasheetFlops, "flops")}`;
+  return [
+    `Batch ${batchSize} x ${sequenceLength}; model FLOPs utilisation (PaLM's count) ${percent(palmMfu)} of the measured ${showRate(peakFlops, "flops")}${sheet}.`,
+    `Peak memory ${mebibytes(memory.total)}: ${names.join(", ")}.`,
+  ];
+}
+
+/** anneal and its peers as a table, fastest first; what failed says why. */
+export function stepComparison(result: StepMeasurement, peers: readonly StepPeer[]): string[] {
+  const own: StepPeer = { ...result, name: "anneal", peakBytes: result.memory.total };
+  const time = ({ secondsPerStep = Infinity }: StepPeer): number => secondsPerStep;
+  const rows = [own, ...peers]
+    .sort((a, b) => time(a) - time(b))
+    .map((peer) =>
+      peer.secondsPerStep === undefined
+        ? [peer.name, peer.error ?? "no figure", "–", "–", "–", "–"]
+        : [
+            peer.name,
+            showSeconds(peer.secondsPerStep),
+            Math.round(peer.tokensPerSecond ?? 0).toLocaleString("en"),
+            peer.peakBytes === undefined ? "–" : mebibytes(peer.peakBytes),
+            peer.loss?.toFixed(4) ?? "–",
+            (peer.secondsPerStep / result.secondsPerStep).toFixed(2),
+          ],
+    );
+  const head = ["", "step", "tokens/s", "peak memory", "loss", "times anneal's"];
+  return table(head, rows, new Set([1, 2, 3, 4, 5]));
 }
 
 /** A rate: GB/s (10⁹ bytes), GFLOP/s or TFLOP/s. */

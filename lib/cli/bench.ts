@@ -5,12 +5,14 @@ import { benchKernels } from "../bench/kernels.js";
 import { machineFacts } from "../bench/machine.js";
 import { PEER_MODES } from "../bench/peer.js";
 import { keepRecord } from "../bench/record.js";
-import { dispatchReport, kernelReport, stepReport } from "../bench/report.js";
+import { dispatchReport, kernelReport, stepComparison, stepDetails, stepReport } from "../bench/report.js";
 import { benchStep } from "../bench/step.js";
+import { benchStepPeers } from "../bench/step-peers.js";
 import { didYouMean } from "../errors.js";
+import { CHECKPOINT_PARTS, parseCheckpointing } from "../models/checkpointing.js";
 import { PRESETS } from "../models/presets.js";
 import { COMPUTE_DTYPES } from "../models/registry.js";
-import { defaultDevice, setThreads } from "../native/device.js";
+import { defaultDevice, getThreads, setThreads, trimMemory } from "../native/device.js";
 import { type Command, type CommandContext, UsageError } from "./command.js";
 import { DEVICE_OPTION } from "./device-option.js";
 
@@ -33,8 +35,9 @@ async function finish<Result>(
 }
 
 const KINDS: Readonly<Record<string, (context: CommandContext) => Promise<unknown>>> = {
-  async step({ options, out, progress, signal }) {
-    const { workload, dtype = "f32", steps, warmup, seed } = options;
+  async step(context) {
+    const { options, progress, signal } = context;
+    const { workload, dtype = "f32", steps, warmup, seed, capture, batchSize, sequenceLength } = options;
     if (workload === undefined) {
       throw new UsageError(
         `\`anneal bench step\` needs --workload, one of ${Object.keys(PRESETS).join(", ")}.`,
@@ -42,9 +45,19 @@ const KINDS: Readonly<Record<string, (context: CommandContext) => Promise<unknow
       );
     }
     progress(`Timing ${warmup} + ${steps} steps of ${workload} in ${dtype} …`);
-    const result = await benchStep({ workload, dtype, steps, warmup, seed, signal });
-    stepReport(result).forEach(out);
-    return result;
+    const checkpointing = parseCheckpointing(options.checkpointing);
+    const batch = { batchSize, sequenceLength };
+    const asked = { workload, dtype, steps, warmup, seed, capture, checkpointing, ...batch, signal };
+    const own = await benchStep(asked);
+    const report = [...stepReport(own), ...stepDetails(own)];
+    if (!options.compare) return finish(context, "step", own, report);
+    trimMemory();
+    const { device } = own;
+    const { timeLimit } = options;
+    const work = { workload, dtype, device, steps, warmup, timeLimit, threads: getThreads() };
+    const size = { batchSize: own.batchSize, sequenceLength: own.sequenceLength };
+    const peers = await benchStepPeers({ ...work, ...size, signal, onProgress: progress });
+    return finish(context, "step", { ...own, peers }, [...report, "", ...stepComparison(own, peers)]);
   },
   async kernels(context) {
     const { options, progress, signal } = context;
@@ -85,7 +98,23 @@ export const command: Command = {
     },
     steps: { type: "integer", default: 10, summary: "step: timed steps" },
     warmup: { type: "integer", default: 3, summary: "step: untimed steps before them" },
+    "batch-size": { type: "integer", summary: "step: rows of a batch; default by workload and device" },
+    "sequence-length": { type: "integer", summary: "step: tokens of a row; default by workload and device" },
+    checkpointing: {
+      type: "string",
+      default: "none",
+      placeholder: "WHAT",
+      summary: `step: recompute none, full (whole blocks), or some of ${CHECKPOINT_PARTS.join(",")}`,
+    },
+    compare: {
+      type: "boolean",
+      summary:
+        "step: then the same in PyTorch (ANNEAL_PYTHON or python3; eager and compiled, on CUDA with flash and cuDNN attention, in " +
+        "bf16 by autocast and with f32 masters) and, where ANNEAL_LLMC is the path of a built train_gpt2cu, in llm.c",
+    },
+    "time-limit": { type: "number", default: 600, summary: "step: seconds for each way of --compare" },
     seed: { type: "integer", default: 1, summary: "step: decides weights and tokens" },
+    capture: { type: "boolean", summary: "step: record the step once and replay it" },
     filter: { type: "string", summary: "kernels: only those whose name contains this text" },
     samples: { type: "integer", default: 5, summary: "kernels: samples, whose median counts" },
     "sample-milliseconds": {
@@ -103,7 +132,7 @@ export const command: Command = {
     out: {
       type: "string",
       placeholder: "FILE",
-      summary: "kernels, dispatch: keep the result as JSON, with date, device, versions and commit",
+      summary: "Keep the result as JSON, with date, device, versions and commit",
     },
     ...DEVICE_OPTION,
     threads: { type: "integer", summary: "Threads; default: the usable cores" },
@@ -111,6 +140,7 @@ export const command: Command = {
   positionals: { name: "WHAT", summary: "step, kernels or dispatch" },
   examples: [
     "anneal bench step --workload deepseek-mini --dtype bf16",
+    "anneal bench step --workload gpt2-124m --dtype bf16 --device cuda --batch-size 32 --compare",
     "anneal bench kernels --device cuda --out bench/results/h200.json",
     "anneal bench kernels --filter rmsNorm --peer eager",
     "anneal bench dispatch --json",

@@ -1,5 +1,6 @@
 /** `anneal pretrain`: trains a model from scratch on text. */
 
+import { CHECKPOINT_PARTS, parseCheckpointing } from "../models/checkpointing.js";
 import { PRESETS } from "../models/presets.js";
 import { COMPUTE_DTYPES } from "../models/registry.js";
 import { setThreads } from "../native/device.js";
@@ -70,6 +71,11 @@ export const command: Command = {
       summary: "packed: every token once per epoch; random: rows begin anywhere; default packed",
     },
     checkpointing: { type: "boolean", summary: "Recompute activations in the backward pass to save memory" },
+    recompute: {
+      type: "string",
+      placeholder: "PARTS",
+      summary: `Instead of --checkpointing, only some of ${CHECKPOINT_PARTS.join(",")}`,
+    },
     ...DEVICE_OPTION,
     threads: { type: "integer", summary: "Threads; default: the usable cores" },
     out: {
@@ -88,7 +94,7 @@ export const command: Command = {
   ],
   async run(context) {
     const { options, positionals, signal, out, progress } = context;
-    const { threads, data, checkpointing, device: _, ...rest } = options;
+    const { threads, data, checkpointing, recompute, device: _, ...rest } = options;
     if (options.model === undefined && !options.resume) {
       throw new UsageError(
         `--model NAME is missing: one of ${Object.keys(PRESETS).join(", ")}, or the path of a config.json.`,
@@ -102,6 +108,7 @@ export const command: Command = {
       ...(paths.length > 0 && { data: paths }),
       // Not given is not the same as false where a run is resumed.
       ...(checkpointing && { checkpointing }),
+      ...(recompute !== undefined && { checkpointing: parseCheckpointing(recompute) }),
       onPrepare: (state) => progress(prepareLine(state)),
       signal,
     });

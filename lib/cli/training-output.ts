@@ -113,6 +113,9 @@ export async function followRun(
         case "checkpoint":
           info(`Saved ${event.path} (${megabytes(event.bytes)}, ${event.seconds.toFixed(1)} s).`);
           break;
+        case "info":
+          info(event.message);
+          break;
         case "warning":
           info(`Warning: ${event.message}`);
           break;

@@ -5,7 +5,7 @@
 
 import { DataError, TokenizerError } from "../errors.js";
 import type { CausalLM } from "../models/causal-lm.js";
-import type { KvCache } from "../models/kv-cache.js";
+import type { TokenCache } from "../models/kv-cache.js";
 import { noGrad } from "../tensor/autograd.js";
 import { segmentsOf } from "../tensor/ops/attention.js";
 import { embedding } from "../tensor/ops/embedding.js";
@@ -63,7 +63,7 @@ function promptIds(model: CausalLM, prompt: ArrayLike<number>, index: number, sl
 /** Decodes a batch. Dispose it when done; its memory is the cache and nothing between steps. */
 export class BatchDecoder {
   private readonly sequences: Sequence[];
-  private readonly cache: KvCache;
+  private readonly cache: TokenCache;
   private readonly mode: EvaluationMode;
 
   /**
@@ -83,7 +83,12 @@ export class BatchDecoder {
     this.mode = new EvaluationMode(model);
     // The last token drawn is never read, so it needs no room.
     const longest = this.sequences.reduce((most, { ids }) => Math.max(most, ids.length + maxTokens - 1), 1);
-    this.cache = model.newCache(prompts.length, Math.min(longest, model.maxPositions));
+    const { pageSize, pages } = options;
+    const maxLength = Math.min(longest, model.maxPositions);
+    this.cache =
+      pageSize === 0
+        ? model.newCache(prompts.length, maxLength)
+        : model.newPagedCache({ sequences: prompts.length, maxLength, pageSize, pages });
   }
 
   /** Sequences that still go on. */
@@ -99,6 +104,7 @@ export class BatchDecoder {
   /** Leaves a sequence out of all further steps. */
   finish(sequence: number): void {
     this.sequences[sequence].active = false;
+    this.cache.end(sequence);
   }
 
   /** Reads what is new of every active sequence and draws its next token. */

@@ -42,6 +42,13 @@ export interface GenerateOptions {
    * prompt that is too long is then an error.
    */
   onContextLimit?: "stop" | "slide";
+  /**
+   * Keeps keys and values in pages of so many tokens, a power of two: sequences take pages as they grow and give them back when they end. 0 sets room for
+   * the longest sequence aside for each. The results are the same. Default 0.
+   */
+  pageSize?: number;
+  /** With `pageSize`: pages to set aside; generation ends with a CacheFullError when they do not suffice. Default: enough for all sequences at their longest. */
+  pages?: number;
   /** Ends generation; what is being iterated or awaited rejects with the signal's reason. */
   signal?: AbortSignal;
 }
@@ -90,6 +97,8 @@ export interface ResolvedOptions {
   stopIds: ReadonlySet<number>;
   stopTexts: readonly string[];
   slide: boolean;
+  pageSize: number;
+  pages: number | undefined;
   signal: AbortSignal | undefined;
 }
 
@@ -105,6 +114,8 @@ const NAMES = [
   "stopIds",
   "stop",
   "onContextLimit",
+  "pageSize",
+  "pages",
   "signal",
 ] as const;
 
@@ -165,8 +176,25 @@ export function resolveOptions(where: string, options: BatchOptions): ResolvedOp
     stopIds: new Set(stopIds),
     stopTexts,
     slide: onContextLimit === "slide",
+    pageSize: checkPageSize(options.pageSize ?? 0),
+    pages: checkPages(options.pages, options.pageSize ?? 0),
     signal: options.signal,
   };
+}
+
+function checkPageSize(value: number): number {
+  const size = checkInteger("pageSize", value, 0);
+  return checkRange("pageSize", size, size === 0 || Number.isInteger(Math.log2(size)), "0 or a power of two");
+}
+
+function checkPages(pages: number | undefined, pageSize: number): number | undefined {
+  if (pages === undefined) return undefined;
+  if (pageSize === 0) {
+    throw new ConfigError("pages has a meaning only with pageSize; set it too, for example to 16.", {
+      pages,
+    });
+  }
+  return checkInteger("pages", pages, 1);
 }
 
 /** A seed of 53 bits that belongs to the next draw of the library's random state. */

@@ -4,7 +4,9 @@ import { type ComputeDtype, Module } from "../nn/module.js";
 import type { Segments } from "../tensor/ops/attention.js";
 import type { CrossEntropyOptions } from "../tensor/ops/loss.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { KvCache } from "./kv-cache.js";
+import type { Checkpointing } from "./checkpointing.js";
+import { type CacheLayout, KvCache, type TokenCache } from "./kv-cache.js";
+import { PagedCache, type PagedCacheOptions } from "./paged-cache.js";
 
 /** A packed batch of tokens. */
 export interface TokenInput {
@@ -22,7 +24,7 @@ export interface TokenInput {
 
 /** A cache and how many new tokens each of its sequences gets. */
 export interface CacheUse {
-  store: KvCache;
+  store: TokenCache;
   counts: readonly number[];
 }
 
@@ -61,8 +63,8 @@ export abstract class CausalLM<Config = unknown> extends Module {
   /** The configuration as Hugging Face's config.json has it; written by savePretrained. */
   abstract readonly config: Config;
   abstract readonly dtype: ComputeDtype;
-  /** Recompute each block in the backward pass instead of keeping its activations. */
-  checkpointing = false;
+  /** What blocks compute again in the backward pass instead of keeping it. Results do not depend on it. */
+  checkpointing: Checkpointing = false;
   abstract readonly vocabSize: number;
   /** Longest sequence that positions exist for. */
   abstract readonly maxPositions: number;
@@ -73,13 +75,23 @@ export abstract class CausalLM<Config = unknown> extends Module {
   abstract outputWeight(): Tensor;
   /** Cross-entropy and, while training, the model's own terms. targets i32 [tokens], −100 where nothing is to be predicted. */
   abstract loss(input: TokenInput, targets: Tensor, options?: LossOptions): ModelLoss;
-  /** An empty cache for `sequences` sequences of up to `maxLength` tokens. */
-  abstract newCache(sequences: number, maxLength: number): KvCache;
+  /** What a cache holds of each token. */
+  abstract cacheLayout(): CacheLayout;
   /** Counts and costs. */
   abstract facts(): ModelFacts;
 
   /** Logits of every token, f32 or bf16 [tokens, vocab]. */
   abstract logits(input: TokenInput): Tensor;
+
+  /** An empty cache for `sequences` sequences of up to `maxLength` tokens, with room for all of them. */
+  newCache(sequences: number, maxLength: number): KvCache {
+    return new KvCache(this.cacheLayout(), sequences, maxLength);
+  }
+
+  /** An empty cache whose sequences take pages of a pool as they grow, and may share their beginnings. */
+  newPagedCache(options: PagedCacheOptions): PagedCache {
+    return new PagedCache(this.cacheLayout(), options);
+  }
 
   /** Called after each optimizer step: updates that are not gradients (router biases). Default none. */
   afterStep(): void {}

@@ -12,13 +12,15 @@ import { attentionPacked, attentionParts, type HeadPart } from "../tensor/ops/at
 import { add, gelu, geluTanh, silu } from "../tensor/ops/elementwise.js";
 import { linear } from "../tensor/ops/linear.js";
 import { linearCrossEntropy } from "../tensor/ops/loss.js";
+import type { NormWithResidual } from "../tensor/ops/norm.js";
 import { dropout } from "../tensor/ops/random.js";
 import { reshape } from "../tensor/ops/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { CausalLM, type LossOptions, type ModelFacts, type ModelLoss, type TokenInput } from "./causal-lm.js";
+import { type Checkpointing, discarded, isFull, recomputed } from "./checkpointing.js";
 import { ConfigReader, type RawConfig } from "./config.js";
 import { denseFacts } from "./facts.js";
-import { KvCache } from "./kv-cache.js";
+import type { CacheLayout } from "./kv-cache.js";
 
 /** The fields of a GPT-2 config that change what is computed. */
 export interface Gpt2Config {
@@ -150,8 +152,13 @@ class Mlp extends Module {
     });
   }
 
-  forward(x: Tensor): Tensor {
-    return this.cProj.forward(ACTIVATIONS[this._config.activation](this.cFc.forward(x)));
+  forward(x: Tensor, checkpointing: Checkpointing): Tensor {
+    const activate = ACTIVATIONS[this._config.activation];
+    const inner = this.cFc.forward(x); // [tokens, inner]
+    const active = activate(inner);
+    const y = this.cProj.forward(active);
+    discarded(checkpointing, "activation", active, () => activate(inner));
+    return y;
   }
 }
 
@@ -175,13 +182,24 @@ class Block extends Module {
   }
 
   /** `delta` is what the block before adds to the stream `residual` (null before the first block, where delta is the stream). */
-  forward(delta: Tensor, residual: Tensor | null, input: TokenInput): [Tensor, Tensor] {
+  forward(
+    delta: Tensor,
+    residual: Tensor | null,
+    input: TokenInput,
+    keeping: Checkpointing = false,
+  ): [Tensor, Tensor] {
     const p = this.training ? this._config.residualDropout : 0;
-    const first =
+    const before = (): NormWithResidual =>
       residual === null ? { y: this.ln1.forward(delta), sum: delta } : this.ln1.forwardAdd(delta, residual);
-    const attended = dropout(this.attn.forward(first.y, input), p);
+    const first = before();
+    const attention = (x: Tensor): Tensor => dropout(this.attn.forward(x, input), p);
+    const attended = recomputed(keeping, "attention", attention, first.y);
+    discarded(keeping, "norm", first.y, () => before().y);
     const second = this.ln2.forwardAdd(attended, first.sum);
-    return [dropout(this.mlp.forward(second.y), p), second.sum];
+    const mlp = (x: Tensor): Tensor => dropout(this.mlp.forward(x, keeping), p);
+    const out = recomputed(keeping, "mlp", mlp, second.y);
+    discarded(keeping, "norm", second.y, () => this.ln2.forwardAdd(attended, first.sum).y);
+    return [out, second.sum];
   }
 }
 
@@ -234,13 +252,13 @@ export class Gpt2 extends CausalLM<RawConfig> {
     let delta = dropout(embedded, this.training ? this._parsed.embeddingDropout : 0);
     let residual: Tensor | null = null;
     for (const block of h) {
-      [delta, residual] = this.checkpointing
+      [delta, residual] = isFull(this.checkpointing)
         ? (checkpoint(
             (d, r) => block.forward(d, r ?? null, input),
             delta,
             ...(residual === null ? [] : [residual]),
           ) as [Tensor, Tensor])
-        : block.forward(delta, residual, input);
+        : block.forward(delta, residual, input, this.checkpointing);
     }
     return residual === null ? lnF.forward(delta) : lnF.forwardAdd(delta, residual).y;
   }
@@ -258,9 +276,9 @@ export class Gpt2 extends CausalLM<RawConfig> {
     return { loss, crossEntropy: loss.detach(), terms: {}, count };
   }
 
-  newCache(sequences: number, maxLength: number): KvCache {
+  cacheLayout(): CacheLayout {
     const { layers, width } = this._parsed;
-    return new KvCache({ layers, widths: [width, width], dtype: this.dtype }, sequences, maxLength);
+    return { layers, widths: [width, width], dtype: this.dtype };
   }
 
   facts(): ModelFacts {

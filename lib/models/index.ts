@@ -11,12 +11,19 @@ export {
   type ModelLoss,
   type TokenInput,
 } from "./causal-lm.js";
+export {
+  CHECKPOINT_PARTS,
+  type Checkpointing,
+  type CheckpointPart,
+  parseCheckpointing,
+} from "./checkpointing.js";
 export type { RawConfig } from "./config.js";
 export { type DeepseekConfig, parseDeepseekConfig } from "./deepseek/config.js";
 export { Deepseek } from "./deepseek/model.js";
 export { Gpt2, type Gpt2Config, parseGpt2Config } from "./gpt2.js";
-export { type CacheLayout, KvCache } from "./kv-cache.js";
+export { type CacheLayout, KvCache, type TokenCache } from "./kv-cache.js";
 export { Llama, type LlamaConfig, parseLlamaConfig } from "./llama.js";
+export { PagedCache, type PagedCacheOptions, pagedCacheBytes } from "./paged-cache.js";
 export { PRESETS, type Preset, preset } from "./presets.js";
 export {
   type FromPretrainedOptions,

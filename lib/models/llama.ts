@@ -11,13 +11,15 @@ import { type GateActivation, gated, parseActivation } from "../tensor/ops/activ
 import { attention, attentionParts, type HeadPart } from "../tensor/ops/attention.js";
 import { linear } from "../tensor/ops/linear.js";
 import { linearCrossEntropy } from "../tensor/ops/loss.js";
+import type { NormWithResidual } from "../tensor/ops/norm.js";
 import { type RotaryTable, rope } from "../tensor/ops/rope.js";
 import { reshape } from "../tensor/ops/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { CausalLM, type LossOptions, type ModelFacts, type ModelLoss, type TokenInput } from "./causal-lm.js";
+import { type Checkpointing, discarded, isFull, recomputed } from "./checkpointing.js";
 import { ConfigReader, type RawConfig } from "./config.js";
 import { denseFacts } from "./facts.js";
-import { KvCache } from "./kv-cache.js";
+import type { CacheLayout } from "./kv-cache.js";
 
 /** The fields of a Llama config that change what is computed. */
 export interface LlamaConfig {
@@ -156,8 +158,13 @@ export class GatedMlp extends Module {
   }
 
   /** x [tokens, width] → [tokens, width]. */
-  forward(x: Tensor): Tensor {
-    return this.downProj.forward(gated(this.gateProj.forward(x), this.upProj.forward(x), this._activation));
+  forward(x: Tensor, checkpointing: Checkpointing = false): Tensor {
+    const gate = this.gateProj.forward(x); // [tokens, inner]
+    const up = this.upProj.forward(x); // [tokens, inner]
+    const active = gated(gate, up, this._activation);
+    const y = this.downProj.forward(active);
+    discarded(checkpointing, "activation", active, () => gated(gate, up, this._activation));
+    return y;
   }
 }
 
@@ -182,16 +189,26 @@ class Block extends Module {
   }
 
   /** `delta` is what the block before adds to the stream `residual` (null before the first block, where delta is the stream). */
-  forward(delta: Tensor, residual: Tensor | null, input: TokenInput, table: RotaryTable): [Tensor, Tensor] {
-    const first =
+  forward(
+    delta: Tensor,
+    residual: Tensor | null,
+    input: TokenInput,
+    table: RotaryTable,
+    keeping: Checkpointing = false,
+  ): [Tensor, Tensor] {
+    const before = (): NormWithResidual =>
       residual === null
         ? { y: this.inputLayernorm.forward(delta), sum: delta }
         : this.inputLayernorm.forwardAdd(delta, residual);
-    const second = this.postAttentionLayernorm.forwardAdd(
-      this.selfAttn.forward(first.y, input, table),
-      first.sum,
-    );
-    return [this.mlp.forward(second.y), second.sum];
+    const first = before();
+    const attention = (x: Tensor): Tensor => this.selfAttn.forward(x, input, table);
+    const attended = recomputed(keeping, "attention", attention, first.y);
+    discarded(keeping, "norm", first.y, () => before().y);
+    const between = (): NormWithResidual => this.postAttentionLayernorm.forwardAdd(attended, first.sum);
+    const second = between();
+    const out = recomputed(keeping, "mlp", (x) => this.mlp.forward(x, keeping), second.y);
+    discarded(keeping, "norm", second.y, () => between().y);
+    return [out, second.sum];
   }
 }
 
@@ -242,12 +259,12 @@ export class Llama extends CausalLM<RawConfig> {
     let delta = this.model.embedTokens.forward(input.ids); // [tokens, width]
     let residual: Tensor | null = null;
     for (const block of this.model.layers) {
-      [delta, residual] = this.checkpointing
+      [delta, residual] = isFull(this.checkpointing)
         ? (checkpoint(
             (d, r) => block.forward(d, r ?? null, input, table),
             ...(residual === null ? [delta] : [delta, residual]),
           ) as [Tensor, Tensor])
-        : block.forward(delta, residual, input, table);
+        : block.forward(delta, residual, input, table, this.checkpointing);
     }
     return residual === null ? this.model.norm.forward(delta) : this.model.norm.forwardAdd(delta, residual).y;
   }
@@ -265,13 +282,9 @@ export class Llama extends CausalLM<RawConfig> {
     return { loss, crossEntropy: loss.detach(), terms: {}, count };
   }
 
-  newCache(sequences: number, maxLength: number): KvCache {
+  cacheLayout(): CacheLayout {
     const { layers, keyHeads, headSize } = this._parsed;
-    return new KvCache(
-      { layers, widths: [keyHeads * headSize, keyHeads * headSize], dtype: this.dtype },
-      sequences,
-      maxLength,
-    );
+    return { layers, widths: [keyHeads * headSize, keyHeads * headSize], dtype: this.dtype };
   }
 
   facts(): ModelFacts {

@@ -2,12 +2,15 @@
 
 import { ConfigError, didYouMean } from "../errors.js";
 import type { RawConfig } from "./config.js";
+import { LARGE_PRESETS } from "./large-presets.js";
 
 /** A configuration and the batch that it is measured with. */
 export interface Preset {
   config: RawConfig;
   batchSize: number;
   sequenceLength: number;
+  /** The batch on a GPU, where it differs. */
+  gpu?: { batchSize: number; sequenceLength: number };
 }
 
 const gpt2 = (fields: RawConfig): RawConfig => ({
@@ -92,7 +95,9 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     config: gpt2({ n_layer: 12, n_head: 12, n_embd: 768, n_positions: 1024, vocab_size: 50257 }),
     batchSize: 4,
     sequenceLength: 64,
+    gpu: { batchSize: 16, sequenceLength: 1024 },
   },
+  ...LARGE_PRESETS,
 };
 
 /** A preset by name; throws ConfigError with a suggestion for an unknown one. */

@@ -5,6 +5,7 @@
 
 import {
   AnnealError,
+  CaptureError,
   DeviceError,
   DisposedError,
   KernelError,
@@ -24,6 +25,8 @@ export interface MemoryStatistics {
   reserved: number;
   /** Tensors' buffers alive now. */
   buffers: number;
+  /** Bytes that recordings hold for their replays, apart from tensors alive. */
+  recorded: number;
   /** The limit set on `reserved`; 0 when there is none. */
   limit: number;
 }
@@ -72,7 +75,8 @@ export interface Addon {
   setThreads(device: number, threads: number): void;
   threads(device: number): number;
   info(): AddonInfo;
-  allocate(device: number, bytes: number): number;
+  /** `fresh`: memory that no call of the recording under way uses. */
+  allocate(device: number, bytes: number, fresh?: boolean): number;
   view(handle: number, byteOffset: number, bytes: number): number;
   release(handle: number): boolean;
   write(handle: number, byteOffset: number, source: ArrayBufferView): void;
@@ -81,10 +85,23 @@ export interface Addon {
   synchronize(device: number): Promise<void>;
   writePointers(handle: number, words: Float64Array, kinds: string): void;
   memory(device: number): MemoryStatistics;
+  /** Bytes that kernels keep for intermediate results. */
+  workspace(device: number): number;
   resetPeak(device: number): void;
   setMemoryLimit(device: number, bytes: number): void;
   trim(device: number): void;
   dispatch(device: number, kernel: number): void;
+  /** Notes dispatched kernels from now on instead of queueing them. */
+  beginRecording(device: number): void;
+  /** Ends the recording under way; its memory stays set aside until it is released. */
+  endRecording(device: number): number;
+  /** Drops the recording under way. */
+  abortRecording(device: number): void;
+  /** Sets the recording under way aside, or goes on with it. */
+  pauseRecording(device: number, paused: boolean): void;
+  /** Queues all calls of a recording. */
+  replay(device: number, recording: number): void;
+  releaseRecording(device: number, recording: number): boolean;
   /** Argument words of the next dispatch. */
   words: Float64Array;
   /** The kernel table: names and argument signatures in the order of ids. */
@@ -92,7 +109,7 @@ export interface Addon {
 }
 
 /** The version of the C ABI that this TypeScript was written for (kAbiVersion in native/core/backend.h). */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 let loaded: Addon | undefined;
 
@@ -115,6 +132,7 @@ export function addon(): Addon {
 const CLASSES: Readonly<
   Record<string, new (message: string, details?: object, options?: ErrorOptions) => AnnealError>
 > = {
+  ERR_CAPTURE: CaptureError,
   ERR_DEVICE: DeviceError,
   ERR_DISPOSED: DisposedError,
   ERR_KERNEL: KernelError,

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { ConfigError, DeviceError, didYouMean } from "../errors.js";
+import { type MemorySplit, resetTally, splitMemory } from "./accounting.js";
 import { addon, type MemoryStatistics, typedError } from "./addon.js";
 import { backendLibrary, locateAddon } from "./locate.js";
 
@@ -94,9 +95,23 @@ export function memory(device: DeviceName = defaultDevice()): MemoryStatistics {
   return addon().memory(deviceId(device));
 }
 
-/** Starts a new measurement of `memory().peak`. */
+/**
+ * Bytes by what they are used for: weights (tensors that require gradients), gradients of weights, moments (everything the optimizer keeps,
+ * master weights included), activations (what a forward pass that records and its backward pass make), workspace (what kernels hold), other. `peak` is the
+ * split of the tensors at the moment of the highest total since the start or `resetPeakMemory()`; the workspace only grows and is as it is now.
+ */
+export function memoryByCategory(device: DeviceName = defaultDevice()): {
+  live: MemorySplit;
+  peak: MemorySplit;
+} {
+  const id = deviceId(device);
+  return splitMemory(device, addon().memory(id), addon().workspace(id));
+}
+
+/** Starts a new measurement of `memory().peak` and `memoryByCategory().peak`. */
 export function resetPeakMemory(device: DeviceName = defaultDevice()): void {
   addon().resetPeak(deviceId(device));
+  resetTally(device);
 }
 
 /** Limits the bytes that a device may hold; 0 removes the limit. Beyond it, allocations throw OutOfMemoryError. */

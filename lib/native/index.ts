@@ -4,10 +4,18 @@
  */
 
 export {
+  inCategory,
+  MEMORY_CATEGORIES,
+  type MemoryCategory,
+  type MemorySplit,
+  type TensorCategory,
+} from "./accounting.js";
+export {
   type DeviceName,
   defaultDevice,
   getThreads,
   memory,
+  memoryByCategory,
   parseDevice,
   resetPeakMemory,
   setDefaultDevice,

@@ -1,5 +1,6 @@
 /** Module: a named tree of parameters, buffers and other modules, whose property names map to Hugging Face state-dict names. */
 
+import { inCategory } from "../native/accounting.js";
 import { DTYPE_CODE, type Dtype } from "../native/dtype.js";
 import { noGrad } from "../tensor/autograd.js";
 import { run } from "../tensor/ops/kernel.js";
@@ -31,14 +32,14 @@ export type Init = { normal: number } | { constant: number };
 
 /** A trainable tensor outside every scope: normal numbers of a standard deviation from the library's random state, or a constant. */
 export function parameter(shape: Shape, init: Init, dtype: Dtype = "f32"): Tensor {
-  const result = keep(noGrad(() => filled(shape, init, dtype)));
+  const result = keep(inCategory("weights", () => noGrad(() => filled(shape, init, dtype))));
   result.requiresGrad = true;
   return result;
 }
 
 /** A tensor that belongs to the state but is not trained by gradients. */
 export function buffer(shape: Shape, init: Init, dtype: Dtype = "f32"): Tensor {
-  return keep(noGrad(() => filled(shape, init, dtype)));
+  return keep(inCategory("other", () => noGrad(() => filled(shape, init, dtype))));
 }
 
 function filled(shape: Shape, init: Init, dtype: Dtype): Tensor {

@@ -1,6 +1,9 @@
 /** Rotary position embedding: frequencies with every scaling that Hugging Face configurations name, and the tables of cosines and sines. */
 
 import { ConfigError, didYouMean } from "../errors.js";
+import { inCategory } from "../native/accounting.js";
+import { defaultDevice } from "../native/device.js";
+import { uncaptured } from "../tensor/capture.js";
 import type { RotaryTable } from "../tensor/ops/rope.js";
 import { keep } from "../tensor/scope.js";
 import { tensor } from "../tensor/tensor.js";
@@ -187,7 +190,10 @@ export class RotaryCache {
     if (this.table === undefined || held < positions || this.length !== length) {
       let room = 64;
       while (room < positions) room *= 2;
-      this.table = rotaryTable(ropeFrequencies(this.scaling, this.rotary, this.maxPositions, length), room);
+      const frequencies = ropeFrequencies(this.scaling, this.rotary, this.maxPositions, length);
+      this.table = uncaptured(defaultDevice(), () =>
+        inCategory("other", () => rotaryTable(frequencies, room)),
+      );
       this.length = length;
     }
     return this.table;

@@ -1,7 +1,7 @@
 /** AdamW (Loshchilov & Hutter 2019) and Adam (Kingma & Ba 2015) with PyTorch's names. */
 
 import { ConfigError } from "../errors.js";
-import { adamStep, type ParameterTable } from "../tensor/ops/optimizer.js";
+import { adamStep, type ParameterTable, type StepSchedule } from "../tensor/ops/optimizer.js";
 import type { Tensor } from "../tensor/tensor.js";
 import {
   type CommonSettings,
@@ -82,9 +82,10 @@ abstract class AdamBase extends Optimizer<AdamSettings> {
     settings: AdamSettings,
     lr: number,
     step: number,
+    schedule: StepSchedule | null,
   ): void {
     const { betas, eps, weightDecay, stochasticSeed } = settings;
-    adamStep(table, clip, { lr, betas, eps, weightDecay, step, l2: this.l2, stochasticSeed });
+    adamStep(table, clip, { lr, betas, eps, weightDecay, step, l2: this.l2, stochasticSeed }, schedule);
   }
 
   protected describe({ betas, eps, momentDtype, stochasticSeed }: AdamSettings): Record<string, unknown> {

@@ -5,9 +5,15 @@
 
 import { ConfigError, didYouMean } from "../errors.js";
 import { noGrad } from "../tensor/autograd.js";
+import { beforeReplay, isCapturing, uncaptured } from "../tensor/capture.js";
 import { zerosLike } from "../tensor/ops/create.js";
 import { cast } from "../tensor/ops/elementwise.js";
-import { type ParameterRow, type ParameterTable, parameterTable } from "../tensor/ops/optimizer.js";
+import {
+  type ParameterRow,
+  type ParameterTable,
+  parameterTable,
+  StepSchedule,
+} from "../tensor/ops/optimizer.js";
 import { keep } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
 
@@ -65,6 +71,8 @@ interface Member {
 interface Group<Settings> {
   readonly settings: Settings;
   readonly members: readonly Member[];
+  /** Made for the first captured step. */
+  schedule: StepSchedule | null;
 }
 
 const isNamed = (item: unknown): item is readonly [string, Tensor] => Array.isArray(item);
@@ -98,6 +106,7 @@ export abstract class Optimizer<Settings extends CommonSettings = CommonSettings
       const settings = { ...defaults, ...own } as Settings;
       return {
         settings,
+        schedule: null,
         members: members.map((item) => {
           const [name, tensor] = isNamed(item) ? item : [String(seen.size), item as Tensor];
           const twin = seen.get(tensor);
@@ -120,13 +129,14 @@ export abstract class Optimizer<Settings extends CommonSettings = CommonSettings
   protected abstract newState(tensor: Tensor, settings: Settings): ParameterState;
   /** Names of the first and second moment in checkpoints. */
   protected abstract readonly momentNames: readonly [string, string];
-  /** Updates the parameters of a table. `step` counts from 1. */
+  /** Updates the parameters of a table. `step` counts from 1; both it and `lr` come from `schedule` where there is one. */
   protected abstract update(
     table: ParameterTable,
     clip: Tensor | null,
     settings: Settings,
     lr: number,
     step: number,
+    schedule: StepSchedule | null,
   ): void;
   /** Settings that decide the updates, for comparison on resume; JSON values. */
   protected abstract describe(settings: Settings): Record<string, unknown>;
@@ -155,11 +165,16 @@ export abstract class Optimizer<Settings extends CommonSettings = CommonSettings
   }
 
   /**
-   * Updates every parameter that has a gradient, with one kernel call per group. Queued; nothing is read back.
+   * Updates every parameter that has a gradient, with one kernel call per group. Queued; nothing is read back. In a captured body the step counts, and takes
+   * its learning rate, at every replay.
    * @param options.clip factor of the gradients, from `clipGradNorm`; where it is −1 nothing changes
    */
   step(options: { clip?: Tensor } = {}): void {
-    this.steps += 1;
+    const captured = this.groups.some(
+      ({ members }) => members.length > 0 && isCapturing(members[0].tensor.device),
+    );
+    if (captured) this.prepareReplays();
+    else this.steps += 1;
     for (const group of this.groups) {
       const rows: ParameterRow[] = [];
       for (const member of group.members) {
@@ -175,9 +190,30 @@ export abstract class Optimizer<Settings extends CommonSettings = CommonSettings
       if (rows.length === 0) continue;
       const table = parameterTable(rows);
       const { settings } = group;
-      this.update(table, options.clip ?? null, settings, settings.lr * this.lrMultiplier, this.steps);
+      const schedule = captured ? group.schedule : null;
+      this.update(
+        table,
+        options.clip ?? null,
+        settings,
+        settings.lr * this.lrMultiplier,
+        this.steps,
+        schedule,
+      );
       table.tensor.dispose();
     }
+  }
+
+  /** Has every replay of the recording under way count a step and set its rate. */
+  private prepareReplays(): void {
+    for (const group of this.groups) {
+      if (group.members.length > 0) group.schedule ??= new StepSchedule(group.members[0].tensor);
+    }
+    beforeReplay(() => {
+      this.steps += 1;
+      for (const { settings, schedule } of this.groups) {
+        schedule?.set(settings.lr * this.lrMultiplier, this.steps);
+      }
+    });
   }
 
   /** Frees all gradients: the next backward starts from none. */
@@ -237,6 +273,8 @@ export abstract class Optimizer<Settings extends CommonSettings = CommonSettings
   /** Frees the state; parameters and gradients stay. */
   dispose(): void {
     for (const group of this.groups) {
+      group.schedule?.dispose();
+      group.schedule = null;
       for (const member of group.members) {
         member.state?.firstMoment?.dispose();
         member.state?.secondMoment?.dispose();
@@ -252,7 +290,8 @@ export abstract class Optimizer<Settings extends CommonSettings = CommonSettings
   }
 
   private stateOf(member: Member, settings: Settings): ParameterState {
-    member.state ??= keep(this.newState(member.tensor, settings));
+    const { tensor } = member;
+    member.state ??= uncaptured(tensor.device, () => keep(this.newState(tensor, settings)));
     return member.state;
   }
 }

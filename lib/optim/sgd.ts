@@ -1,7 +1,7 @@
 /** Stochastic gradient descent with momentum, as PyTorch's SGD. */
 
 import { ConfigError } from "../errors.js";
-import { type ParameterTable, sgdStep } from "../tensor/ops/optimizer.js";
+import { type ParameterTable, type StepSchedule, sgdStep } from "../tensor/ops/optimizer.js";
 import type { Tensor } from "../tensor/tensor.js";
 import {
   type CommonSettings,
@@ -82,9 +82,10 @@ export class SGD extends Optimizer<SGDSettings> {
     settings: SGDSettings,
     lr: number,
     step: number,
+    schedule: StepSchedule | null,
   ): void {
     const { momentum, dampening, weightDecay, nesterov } = settings;
-    sgdStep(table, clip, { lr, momentum, dampening, weightDecay, nesterov, step });
+    sgdStep(table, clip, { lr, momentum, dampening, weightDecay, nesterov, step }, schedule);
   }
 
   protected describe({ momentum, dampening, nesterov }: SGDSettings): Record<string, unknown> {

@@ -4,6 +4,7 @@
  */
 
 import { DisposedError, ShapeError } from "../errors.js";
+import { inCategory, whileRecording } from "../native/accounting.js";
 import { deviceId } from "../native/device.js";
 import { DTYPE_CODE } from "../native/dtype.js";
 import { callKernel } from "../native/kernels.js";
@@ -54,7 +55,7 @@ export function isGradEnabled(): boolean {
 export function noGrad<T>(body: () => T): T {
   disabled += 1;
   try {
-    return body();
+    return whileRecording(false, body);
   } finally {
     disabled -= 1;
   }
@@ -65,7 +66,7 @@ export function enableGrad<T>(body: () => T): T {
   const before = disabled;
   disabled = 0;
   try {
-    return body();
+    return whileRecording(true, body);
   } finally {
     disabled = before;
   }
@@ -110,7 +111,9 @@ export function record(
     output.node = node;
     output.outputIndex = index;
     output.requiresGrad = true;
+    output.claim.recorded();
   });
+  for (const tensor of saved) tensor.claim.recorded();
 }
 
 /** y = beta·y + x (both f32 or bf16), queued. */
@@ -196,6 +199,7 @@ class Sink implements GradientSink {
   private giveLeaf(tensor: Tensor, gradient: Tensor): void {
     if (tensor.grad === null && gradient.dtype === "f32" && !gradient.shared) {
       tensor.grad = outlive(gradient.move(tensor.shape));
+      tensor.grad.claim.assign("gradients");
       return;
     }
     const accumulate = tensor.grad !== null;
@@ -216,7 +220,7 @@ function outlive(gradient: Tensor): Tensor {
 }
 
 function leafGradient(tensor: Tensor): Tensor {
-  return outlive(empty(tensor.shape, { device: tensor.device }));
+  return inCategory("gradients", () => outlive(empty(tensor.shape, { device: tensor.device })));
 }
 
 // Stands in for the node of a tensor whose graph was freed, so that a second pass fails instead of stopping there.
@@ -261,7 +265,7 @@ export interface BackwardOptions {
  */
 export function backward(roots: Tensor | readonly Tensor[], options: BackwardOptions = {}): void {
   const list = Array.isArray(roots) ? (roots as readonly Tensor[]) : [roots as Tensor];
-  noGrad(() => {
+  const pass = (): void => {
     const nodes = collect(list);
     const sink = new Sink(options.retainGraph === true);
     list.forEach((root, i) => {
@@ -290,7 +294,8 @@ export function backward(roots: Tensor | readonly Tensor[], options: BackwardOpt
       }
       if (options.retainGraph !== true) freeNode(node, list);
     }
-  });
+  };
+  noGrad(() => inCategory("activations", pass));
 }
 
 function one(like: Tensor): Tensor {

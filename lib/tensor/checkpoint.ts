@@ -1,5 +1,6 @@
 /** Activation checkpointing: a part of the graph keeps its inputs only and is computed again in the backward pass (Chen et al. 2016). */
 
+import { inCategory } from "../native/accounting.js";
 import { backward, enableGrad, isGradEnabled, noGrad, record, skippedRecords } from "./autograd.js";
 import { randomState, setRandomState } from "./random.js";
 import { scope } from "./scope.js";
@@ -47,7 +48,7 @@ export function checkpoint<R extends Tensor | Tensor[]>(
   if (!isGradEnabled()) return body(...inputs);
   const random = randomState();
   const skipped = skippedRecords();
-  const result = scope(() => noGrad(() => body(...inputs)));
+  const result = scope(() => noGrad(() => inCategory("activations", () => body(...inputs))));
   if (skippedRecords() === skipped) return result; // nothing inside depends on a tensor that requires a gradient
   const outputs: Tensor[] = Array.isArray(result) ? result : [result];
   // Parameters inside need gradients even where no input does, so the node is recorded through a stand-in that always does.
@@ -85,4 +86,13 @@ export function checkpoint<R extends Tensor | Tensor[]>(
     stand === null ? [] : [stand],
   );
   return result;
+}
+
+/**
+ * Frees the memory of an operation's output that later operations have used already; the backward pass makes it again with `again`, which runs the same
+ * operation on the same inputs, once. Nothing happens where no gradient is recorded, or where a view shares the memory.
+ */
+export function discardOutput(output: Tensor, again: () => Tensor): void {
+  if (output.node === null) return;
+  output.discard(() => noGrad(() => inCategory("activations", () => scope(again))));
 }

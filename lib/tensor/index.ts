@@ -12,6 +12,7 @@ export {
   noGrad,
   record,
 } from "./autograd.js";
+export { capture, isCapturing, Recording } from "./capture.js";
 export { checkpoint, isRecomputing } from "./checkpoint.js";
 export type { TensorMethods } from "./methods.js";
 export { type GateActivation, gated, gatedPacked, parseActivation } from "./ops/activation.js";

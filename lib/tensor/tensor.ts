@@ -4,6 +4,7 @@
  */
 
 import { DisposedError, DtypeError, ShapeError } from "../errors.js";
+import { Claim } from "../native/accounting.js";
 import { addon, typedError } from "../native/addon.js";
 import { type DeviceName, defaultDevice, deviceId } from "../native/device.js";
 import { DTYPE_BYTES, type Dtype } from "../native/dtype.js";
@@ -29,8 +30,9 @@ export function showShape(shape: Shape): string {
 }
 
 // The leak net: frees a tensor that nobody disposed once its object is collected. Memory does not depend on it.
-const net = new FinalizationRegistry<number>((handle) => {
-  addon().release(handle);
+const net = new FinalizationRegistry<Claim>((claim) => {
+  addon().release(claim.handle);
+  claim.release();
 });
 
 /** Widens bf16 bit patterns to f32. */
@@ -61,15 +63,20 @@ export class Tensor {
   owner: unknown;
   /** @internal Slot in the addon's table; 0 once disposed. Operations read `use()`. */
   handle: number;
+  /** @internal Its share of the memory, for the accounts by category. */
+  claim: Claim;
+  /** @internal Makes the values again after `discard`. */
+  private again: (() => Tensor) | null = null;
 
-  /** @internal Wraps a handle that this object owns from now on. */
-  constructor(handle: number, shape: Shape, dtype: Dtype, device: DeviceName) {
-    this.handle = handle;
+  /** @internal Wraps a claimed handle that this object owns from now on. */
+  constructor(claim: Claim, shape: Shape, dtype: Dtype, device: DeviceName) {
+    this.handle = claim.handle;
+    this.claim = claim;
     this.shape = shape;
     this.dtype = dtype;
     this.device = device;
     registerTensor(this);
-    net.register(this, handle, this);
+    net.register(this, claim, this);
   }
 
   /** Number of elements. */
@@ -94,6 +101,7 @@ export class Tensor {
 
   /** @internal The live handle; throws DisposedError otherwise. */
   use(): number {
+    if (this.handle === 0 && this.again !== null) this.revive(this.again);
     if (this.handle === 0) {
       throw new DisposedError(
         `A tensor of shape ${showShape(this.shape)} was used after it was disposed. Return it from its scope, keep() it, or read it before backward() frees the graph.`,
@@ -105,14 +113,39 @@ export class Tensor {
 
   /** Frees the memory, once no other tensor shares it. Doing it twice is harmless. */
   dispose(): void {
-    if (this.handle === 0) return;
+    if (this.handle === 0 && this.again === null) return;
     unregisterTensor(this);
-    net.unregister(this);
-    addon().release(this.handle);
-    this.handle = 0;
+    this.again = null;
+    this.giveBack();
     this.node = null;
     this.grad?.dispose();
     this.grad = null;
+  }
+
+  private giveBack(): void {
+    if (this.handle === 0) return;
+    net.unregister(this);
+    addon().release(this.handle);
+    this.claim.release();
+    this.handle = 0;
+  }
+
+  /** @internal Frees the memory, history and scope staying as they are; the next use makes the values with `again`. Nothing is done where a view shares them. */
+  discard(again: () => Tensor): void {
+    if (this.handle === 0 || !this.claim.sole) return;
+    this.giveBack();
+    this.again = again;
+  }
+
+  private revive(again: () => Tensor): void {
+    this.again = null;
+    const made = again();
+    this.claim = made.claim;
+    this.handle = made.handle;
+    unregisterTensor(made);
+    net.unregister(made);
+    made.handle = 0;
+    net.register(this, this.claim, this);
   }
 
   /** Frees the memory at the end of a `using` block. */
@@ -123,7 +156,7 @@ export class Tensor {
   /** @internal A second tensor over the same memory, without history; `shape` and `byteOffset` choose a contiguous part. */
   alias(shape: Shape = this.shape, byteOffset = 0): Tensor {
     const handle = addon().view(this.use(), byteOffset, sizeOf(shape) * DTYPE_BYTES[this.dtype]);
-    const result = new Tensor(handle, shape, this.dtype, this.device);
+    const result = new Tensor(this.claim.view(handle), shape, this.dtype, this.device);
     result.isOne = this.isOne;
     result.shared = true;
     this.shared = true;
@@ -132,11 +165,11 @@ export class Tensor {
 
   /** @internal Hands the memory to a new tensor of another shape of the same size; this one counts as disposed. */
   move(shape: Shape): Tensor {
-    const handle = this.use();
+    this.use();
     unregisterTensor(this);
     net.unregister(this);
     this.handle = 0;
-    const result = new Tensor(handle, shape, this.dtype, this.device);
+    const result = new Tensor(this.claim, shape, this.dtype, this.device);
     result.shared = this.shared;
     return result;
   }
@@ -157,7 +190,12 @@ export class Tensor {
         },
       );
     }
-    addon().write(this.use(), 0, encode(data, this.dtype));
+    const bytes = encode(data, this.dtype);
+    try {
+      addon().write(this.use(), 0, bytes);
+    } catch (error) {
+      throw typedError(error);
+    }
   }
 
   /** The bytes as stored, little-endian. */
@@ -261,15 +299,25 @@ export interface TensorOptions {
 
 /** A new tensor whose values are undefined. */
 export function empty(shape: Shape, options: TensorOptions = {}): Tensor {
+  return allocate(shape, options, false);
+}
+
+/** @internal Like `empty`; while kernel calls are recorded, in memory that none of them uses, so that the host may write into it before every replay. */
+export function emptyFresh(shape: Shape, options: TensorOptions = {}): Tensor {
+  return allocate(shape, options, true);
+}
+
+function allocate(shape: Shape, options: TensorOptions, fresh: boolean): Tensor {
   checkShape(shape);
   const { dtype = "f32", device = defaultDevice(), requiresGrad = false } = options;
+  const bytes = sizeOf(shape) * DTYPE_BYTES[dtype];
   let handle: number;
   try {
-    handle = addon().allocate(deviceId(device), sizeOf(shape) * DTYPE_BYTES[dtype]);
+    handle = addon().allocate(deviceId(device), bytes, fresh);
   } catch (error) {
     throw typedError(error);
   }
-  const result = new Tensor(handle, shape, dtype, device);
+  const result = new Tensor(Claim.fresh(handle, bytes, device, requiresGrad), shape, dtype, device);
   result.requiresGrad = requiresGrad;
   return result;
 }

@@ -30,17 +30,24 @@ function boundaries(batch: TokenRows, begin: number, end: number, length: number
   return batch.cuSeqlens.filter((start) => start >= begin && start <= end).map((start) => start - begin);
 }
 
+/** What `inputFromBatch` uploads, still on the host. */
+export interface HostInput {
+  ids: Int32Array;
+  positions: Int32Array;
+  /** Starts of the sequences, and the number of tokens at last. */
+  cu: Int32Array;
+  targets: Int32Array;
+  rows: number;
+  /** Tokens of the longest sequence. */
+  longest: number;
+}
+
 /**
- * Uploads rows of a batch. Positions count from 0 in every sequence, and sequences do not attend to each other.
+ * Cuts rows out of a batch. Positions count from 0 in every sequence, and sequences do not attend to each other.
  * @param length tokens per row
- * @returns the model's input and targets i32 [rows·length], to be made inside a scope or disposed
  * @throws ShapeError when the rows are not of this length
  */
-export function inputFromBatch(
-  batch: TokenRows,
-  length: number,
-  part: BatchRows = {},
-): { input: TokenInput; targets: Tensor; rows: number } {
+export function hostInput(batch: TokenRows, length: number, part: BatchRows = {}): HostInput {
   const all = batch.inputs.length / length;
   const { first = 0, rows = all - first } = part;
   if (!Number.isInteger(all) || batch.targets.length !== batch.inputs.length || first + rows > all) {
@@ -59,13 +66,43 @@ export function inputFromBatch(
     for (let i = cu[s]; i < cu[s + 1]; i++) positions[i] = i - cu[s];
   }
   return {
+    ids: batch.inputs.subarray(begin, end),
+    positions,
+    cu,
+    targets: batch.targets.subarray(begin, end),
+    rows,
+    longest,
+  };
+}
+
+/** Rows of a batch on the device. */
+export interface DeviceInput {
+  input: TokenInput;
+  /** i32 [rows·length] */
+  targets: Tensor;
+  rows: number;
+}
+
+/** Uploads what `hostInput` gives; the tensors are to be made inside a scope or disposed. */
+export function uploadInput({ ids, positions, cu, targets, rows, longest }: HostInput): DeviceInput {
+  return {
     input: {
-      ids: tensor(batch.inputs.subarray(begin, end)),
+      ids: tensor(ids),
       positions: tensor(positions),
       length: longest,
       segments: { cu: tensor(cu), count: cu.length - 1 },
     },
-    targets: tensor(batch.targets.subarray(begin, end)),
+    targets: tensor(targets),
     rows,
   };
+}
+
+/**
+ * Uploads rows of a batch: `hostInput` and `uploadInput`.
+ * @param length tokens per row
+ * @returns the model's input and targets i32 [rows·length], to be made inside a scope or disposed
+ * @throws ShapeError when the rows are not of this length
+ */
+export function inputFromBatch(batch: TokenRows, length: number, part: BatchRows = {}): DeviceInput {
+  return uploadInput(hostInput(batch, length, part));
 }

@@ -59,6 +59,13 @@ export interface WarningEvent {
   message: string;
 }
 
+/** How the run goes about its work, where that may be of interest. */
+export interface InfoEvent {
+  type: "info";
+  step: number;
+  message: string;
+}
+
 /** The last event. */
 export interface DoneEvent {
   type: "done";
@@ -69,4 +76,11 @@ export interface DoneEvent {
   checkpoint: string | null;
 }
 
-export type TrainerEvent = StepEvent | EvalEvent | SampleEvent | CheckpointEvent | WarningEvent | DoneEvent;
+export type TrainerEvent =
+  | StepEvent
+  | EvalEvent
+  | SampleEvent
+  | CheckpointEvent
+  | WarningEvent
+  | InfoEvent
+  | DoneEvent;

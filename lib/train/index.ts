@@ -9,6 +9,7 @@ export type {
   CheckpointEvent,
   DoneEvent,
   EvalEvent,
+  InfoEvent,
   SampleEvent,
   StepEvent,
   TrainerEvent,

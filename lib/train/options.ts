@@ -3,6 +3,8 @@
 import { ConfigError, didYouMean } from "../errors.js";
 import type { FileSystem } from "../io/index.js";
 import type { CausalLM } from "../models/causal-lm.js";
+import type { Checkpointing } from "../models/checkpointing.js";
+import type { DeviceName } from "../native/device.js";
 import {
   type Optimizer,
   type OptimizerConfig,
@@ -52,8 +54,13 @@ export interface TrainerOptions {
   accumulation?: number;
   /** Largest norm of all gradients together; 0 does not clip. Default 1. */
   clip?: number;
-  /** Recompute blocks in the backward pass instead of keeping their activations; the same losses, bit for bit. Default: as the model is set. */
-  checkpointing?: boolean;
+  /** What is recomputed in the backward pass instead of being kept: true or "full" for whole blocks, or parts of them; the same losses, bit for bit. Default: as the model is set. */
+  checkpointing?: Checkpointing;
+  /**
+   * Record a step's kernel calls once and replay them as one command (on CUDA a graph), where steps have equal shapes; the same numbers, bit for bit.
+   * Memory of a step stays set aside between steps. "auto", the default: on the CPU and on CUDA.
+   */
+  capture?: boolean | "auto";
   /** Seed of dropout. Default 0. */
   seed?: number;
 
@@ -112,6 +119,7 @@ const NAMES = [
   "accumulation",
   "clip",
   "checkpointing",
+  "capture",
   "seed",
   "validation",
   "validationLength",
@@ -209,6 +217,12 @@ export function fillOptions(options: TrainerOptions): FilledOptions {
       { batchSize, accumulation: filled.accumulation },
     );
   }
+  const { capture = "auto" } = filled;
+  if (capture !== "auto" && typeof capture !== "boolean") {
+    throw new ConfigError(`Trainer: capture must be true, false or "auto", got ${String(capture)}.`, {
+      capture,
+    });
+  }
   const longest = Math.max(sequenceLength, filled.validationLength ?? 0);
   if (longest > filled.model.maxPositions) {
     throw new ConfigError(
@@ -220,6 +234,11 @@ export function fillOptions(options: TrainerOptions): FilledOptions {
     throw new ConfigError("Trainer: resume needs runDir, the folder of the run to go on with.", {});
   }
   return filled;
+}
+
+/** Whether steps on a device are captured. The interpreter of GPU kernels gains nothing from it. */
+export function resolveCapture(capture: boolean | "auto" | undefined, device: DeviceName): boolean {
+  return capture === undefined || capture === "auto" ? device !== "simt" : capture;
 }
 
 /** The function of a schedule, and what identifies it on resume. */

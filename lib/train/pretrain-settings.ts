@@ -4,6 +4,7 @@ import type { PrepareProgress } from "../data/index.js";
 import { checkInteger, checkOptions } from "../data/options.js";
 import { ConfigError, didYouMean } from "../errors.js";
 import { isObject } from "../io/json.js";
+import { type Checkpointing, parseCheckpointing } from "../models/checkpointing.js";
 import type { RawConfig } from "../models/config.js";
 import { parseComputeDtype } from "../models/registry.js";
 import type { ComputeDtype } from "../nn/module.js";
@@ -74,8 +75,8 @@ export interface PretrainSettings {
   validationFraction: number;
   /** Default packed. */
   dataMode: (typeof DATA_MODES)[number];
-  /** Recompute blocks in the backward pass to save memory. Default false. */
-  checkpointing: boolean;
+  /** What is recomputed in the backward pass to save memory: true for whole blocks, or parts of them. Default false. */
+  checkpointing: Checkpointing;
 }
 
 /** Settings that a resumed run may change: they decide how long it runs and what is watched and kept. */
@@ -223,7 +224,7 @@ export function fillSettings(
     sampleTokens: checkInteger("sampleTokens", options.sampleTokens ?? 200, 1),
     validationFraction: options.validationFraction ?? 0.1,
     dataMode: options.dataMode ?? "packed",
-    checkpointing: options.checkpointing ?? false,
+    checkpointing: parseCheckpointing(options.checkpointing ?? false),
   };
   checkNumber("lr", settings.lr, 0);
   checkNumber("minLr", settings.minLr, 0);

@@ -6,9 +6,15 @@ import { createOptimizer, Optimizer, type Schedule } from "../optim/index.js";
 import { randomState, setRandomState } from "../tensor/random.js";
 import { divergenceError, findCulprit, LossWatch } from "./divergence.js";
 import { evaluate } from "./evaluate.js";
-import type { EvalEvent, StepEvent, TrainerEvent, WarningEvent } from "./events.js";
+import type { EvalEvent, InfoEvent, StepEvent, TrainerEvent, WarningEvent } from "./events.js";
 import { Journal } from "./journal.js";
-import { type FilledOptions, fillOptions, resolveSchedule, type TrainerOptions } from "./options.js";
+import {
+  type FilledOptions,
+  fillOptions,
+  resolveCapture,
+  resolveSchedule,
+  type TrainerOptions,
+} from "./options.js";
 import { measurePeakFlops } from "./peak.js";
 import { identityOf, type TrainingState } from "./state.js";
 import { type QueuedStep, type StepNumbers, Stepper } from "./step.js";
@@ -31,6 +37,7 @@ export class Trainer {
   /** When the last step's numbers arrived: the next one runs since then at the earliest. */
   private lastDone = 0;
   private running = false;
+  private told = false;
 
   private constructor(
     private readonly options: FilledOptions,
@@ -49,6 +56,7 @@ export class Trainer {
       accumulation,
       clip,
       random: { seed, offset: FIRST_DRAW },
+      capture: resolveCapture(options.capture, optimizer.parameters()[0].device),
     });
   }
 
@@ -126,6 +134,7 @@ export class Trainer {
         const next = this.stepper.queue(step, batch, this.schedule(step - 1));
         if (queued !== null) yield* this.finish(queued);
         queued = next;
+        yield* this.notices();
         if (this.pauses(step)) {
           yield* this.finish(queued);
           queued = null;
@@ -183,6 +192,14 @@ export class Trainer {
   private *warnings(): Generator<WarningEvent, void, void> {
     for (const message of this.journal?.warnings.splice(0) ?? [])
       yield { type: "warning", step: this.step, message };
+  }
+
+  /** Says, once, why steps are not captured although they were to be. */
+  private *notices(): Generator<InfoEvent, void, void> {
+    const { notice } = this.stepper;
+    if (notice === null || this.told) return;
+    this.told = true;
+    yield { type: "info", step: this.step, message: notice };
   }
 
   /** Waits for a queued step, checks and records its numbers. */

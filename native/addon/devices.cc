@@ -115,6 +115,7 @@ std::shared_ptr<Mark> markArgument(const Napi::CallbackInfo& info, Device& devic
 Napi::Value elapsed(const Napi::CallbackInfo& info) {
   Device& device = deviceOf(info);
   Environment& environment = Environment::of(info.Env());
+  refuseWhileRecording(info.Env(), device, "elapsed()", "nothing of it has run yet");
   const auto from = markArgument(info, device, 1), to = markArgument(info, device, 2);
   double* seconds = info[3].As<Napi::Float64Array>().Data();
   napi_value promise = nullptr;

@@ -71,6 +71,7 @@ napi_value dispatch(napi_env env, napi_callback_info info) {
                       std::string("kernel ") + kEntries[id].name + " is missing on device " + device.name);
   }
   const Signature& signature = kSignatures[id];
+  Recording* recording = recordingOf(device);
   uint64_t words[kMaxArgWords];
   for (uint32_t i = 0; i < signature.length; ++i) {
     const double value = environment.words[i];
@@ -92,6 +93,7 @@ napi_value dispatch(napi_env env, napi_callback_info info) {
                                 " lies on another device than " + device.name);
         }
         words[i] = reinterpret_cast<uint64_t>(slot->data);
+        if (recording != nullptr) recording->used.insert(slot->buffer);
         break;
       }
       case 'i':
@@ -106,7 +108,11 @@ napi_value dispatch(napi_env env, napi_callback_info info) {
         words[i] = std::bit_cast<uint64_t>(value);
     }
   }
-  device.executor->kernel(id, words, signature.length);
+  if (recording != nullptr) {
+    recording->calls->add(id, words, signature.length);
+  } else {
+    device.executor->kernel(id, words, signature.length);
+  }
   return nullptr;
 }
 

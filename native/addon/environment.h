@@ -12,6 +12,7 @@
 
 #include "addon/executor.h"
 #include "addon/pool.h"
+#include "addon/recording.h"
 #include "addon/slots.h"
 
 namespace anneal::addon {
@@ -25,6 +26,9 @@ struct Device {
   std::unique_ptr<Executor> executor;
   std::unordered_map<uint32_t, std::shared_ptr<Mark>> marks;
   uint32_t nextMark = 1;
+  std::unique_ptr<Recording> recording;  // the one under way, else null
+  std::unordered_map<uint32_t, std::unique_ptr<Recording>> recordings;
+  uint32_t nextRecording = 1;
 
   Device(std::string deviceName, const Backend* table, const KernelContext& opened, int threads)
       : name(std::move(deviceName)),
@@ -33,7 +37,12 @@ struct Device {
         pool(table->device, &context),
         executor(std::make_unique<Executor>(table, opened, threads)) {}
   ~Device() {
+    for (auto& [id, ended] : recordings) executor->discard(std::move(ended->calls));
     executor.reset();
+    recordings.clear();
+    // Nothing was recorded into it that counts as a reference.
+    if (recording != nullptr) recording->used.clear();
+    recording.reset();
     marks.clear();
     pool.clear();
     if (backend->device != nullptr) backend->device->close(&context);

@@ -66,6 +66,20 @@ void Executor::kernel(uint32_t id, const uint64_t* words, size_t count) {
   publish();
 }
 
+void Executor::replay(Calls* calls) {
+  Command& command = claim();
+  command.kind = Kind::kReplay;
+  command.calls = calls;
+  publish();
+}
+
+void Executor::discard(std::unique_ptr<Calls> calls) {
+  queue([this, owned = std::shared_ptr<Calls>(std::move(calls))] {
+    if (owned->graph != nullptr) api_->releaseGraph(&context_, owned->graph);
+    owned->graph = nullptr;
+  });
+}
+
 void Executor::copyIn(void* destination, void* staging, size_t bytes) {
   Command& command = claim();
   command.kind = Kind::kCopyIn;
@@ -146,20 +160,70 @@ void Executor::setThreads(int threads) {
   queue([threads] { omp_set_num_threads(threads); });
 }
 
-void Executor::runKernel(const Command& command) {
+void Executor::runKernel(uint32_t kernel, const uint64_t* words) {
   context_.sequence += 1;
   // After a failure the data of later kernels is worthless; they are passed over until somebody reads and is
   // told.
   if (failure_ || stopping_.load(std::memory_order_relaxed)) return;
-  context_.kernel = command.kernel;
+  context_.kernel = kernel;
   int status = 0;
   try {
-    status = backend_->kernels[command.kernel](&context_, command.words);
+    status = backend_->kernels[kernel](&context_, words);
   } catch (const std::exception& error) {
     status = fail(&context_, "%s", error.what());
   }
-  if (status != 0)
-    failure_ = std::make_unique<KernelFailure>(KernelFailure{kNames[command.kernel], context_.error});
+  if (status != 0) failure_ = std::make_unique<KernelFailure>(KernelFailure{kNames[kernel], context_.error});
+}
+
+void Executor::failed(const char* action) {
+  if (!failure_) failure_ = std::make_unique<KernelFailure>(KernelFailure{action, context_.error});
+}
+
+void Executor::runCalls(const Calls& calls) {
+  for (const Calls::Call& call : calls.calls) runKernel(call.kernel, calls.words.data() + call.first);
+}
+
+// Has the device note the calls. False: they are to be run one by one.
+bool Executor::capture(Calls& calls) {
+  const int status = api_->beginCapture(&context_);
+  calls.plain = status == kDeclined;
+  if (calls.plain) return false;
+  if (status != 0) {
+    failed("capture");
+    return true;
+  }
+  runCalls(calls);
+  // After a failure the capture still has to be ended.
+  const bool noted = !failure_;
+  if (api_->endCapture(&context_, noted ? &calls.graph : nullptr) != 0) failed("capture");
+  return true;
+}
+
+// Runs the calls as a graph. False: they are to be run one by one.
+bool Executor::launch(Calls& calls) {
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (calls.graph == nullptr && !capture(calls)) return false;
+    if (failure_) return true;
+    const int status = api_->launchGraph(&context_, calls.graph);
+    if (status == 0) return true;
+    if (status != kDeclined) {
+      failed("replay");
+      return true;
+    }
+    api_->releaseGraph(&context_, calls.graph);
+    calls.graph = nullptr;
+  }
+  return false;
+}
+
+// The first run goes call by call: it loads the kernels and lets the workspace grow to its size, neither of
+// which can happen while a graph is captured.
+void Executor::runReplay(Calls& calls) {
+  if (failure_ || stopping_.load(std::memory_order_relaxed)) return;
+  const bool graphs = api_ != nullptr && api_->beginCapture != nullptr && !calls.plain && calls.ran;
+  if (graphs && launch(calls)) return;
+  runCalls(calls);
+  calls.ran = !failure_;
 }
 
 void Executor::runCopyIn(const Command& command) {
@@ -217,7 +281,10 @@ void Executor::run() {
     Command& command = ring_[head % kCapacity];
     switch (command.kind) {
       case Kind::kKernel:
-        runKernel(command);
+        runKernel(command.kernel, command.words);
+        break;
+      case Kind::kReplay:
+        runReplay(*command.calls);
         break;
       case Kind::kCopyIn:
         runCopyIn(command);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "addon/pool.h"
+#include "addon/recording.h"
 #include "addon/waiter.h"
 #include "core/backend.h"
 
@@ -41,6 +42,9 @@ class Executor {
   ~Executor();  // passes over the kernels that still wait, then ends the thread
 
   void kernel(uint32_t id, const uint64_t* words, size_t count);
+  // Runs the calls of a recording, which live until they are discarded.
+  void replay(Calls* calls);
+  void discard(std::unique_ptr<Calls> calls);
   // Copies host memory to the device; `staging` came from std::malloc and is freed afterwards.
   void copyIn(void* destination, void* staging, size_t bytes);
   // Copies to host memory, then calls `done` on a thread of the device with the failure of an earlier kernel,
@@ -58,12 +62,13 @@ class Executor {
   uint64_t queued() const { return tail_.load(std::memory_order_relaxed); }
 
  private:
-  enum class Kind : uint32_t { kKernel, kCopyIn, kCopyOut, kFree, kTask, kStop };
+  enum class Kind : uint32_t { kKernel, kReplay, kCopyIn, kCopyOut, kFree, kTask, kStop };
   struct Command {
     Kind kind;
     uint32_t kernel;
     void* destination;
     const void* source;
+    Calls* calls;
     size_t bytes;
     Done* done;
     std::function<void()>* task;
@@ -75,7 +80,12 @@ class Executor {
   void publish();
   void queue(std::function<void()> task);
   void run();
-  void runKernel(const Command& command);
+  void runKernel(uint32_t kernel, const uint64_t* words);
+  void runCalls(const Calls& calls);
+  void runReplay(Calls& calls);
+  bool launch(Calls& calls);
+  bool capture(Calls& calls);
+  void failed(const char* action);
   void runCopyIn(const Command& command);
   void runCopyOut(const Command& command);
 

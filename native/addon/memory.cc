@@ -57,6 +57,12 @@ View typedArray(const Napi::CallbackInfo& info, size_t index) {
   return {static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength()};
 }
 
+void refuse(const Napi::Env env, const Slot& slot, const char* operation, const char* fix) {
+  refuseWhileRecording(env, *Environment::of(env).devices[slot.buffer->device], operation, fix);
+}
+
+constexpr const char* kReadFix = "nothing of it has run yet; return the tensor and read it after replay()";
+
 // `12.3 GiB`, `4.0 KiB` or `512 bytes`.
 std::string readable(double bytes) {
   char text[32];
@@ -94,17 +100,22 @@ std::string outOfMemory(Device& device, size_t bytes) {
   return text + "; use a smaller batch, a shorter sequence or activation checkpointing";
 }
 
-// (device, bytes) → handle
+// A block, after giving back what the pool holds unused if need be; null when there is none.
+void* allocateBlock(Device& device, size_t bytes, bool fresh) {
+  const auto ask = [&] { return fresh ? device.pool.allocateFresh(bytes) : device.pool.allocate(bytes); };
+  if (void* data = ask()) return data;
+  for (const Pool::Unused& block : device.pool.takeUnused()) device.executor->freeBlock(block);
+  device.executor->drain();
+  return ask();
+}
+
+// (device, bytes, fresh?) → handle. fresh: memory that no call of the recording under way uses
 Napi::Value allocate(const Napi::CallbackInfo& info) {
   Environment& environment = Environment::of(info.Env());
   Device& device = deviceArgument(info, 0);
   const size_t bytes = sizeArgument(info, 1);
-  void* data = device.pool.allocate(bytes);
-  if (data == nullptr) {
-    for (const Pool::Unused& block : device.pool.takeUnused()) device.executor->freeBlock(block);
-    device.executor->drain();
-    data = device.pool.allocate(bytes);
-  }
+  const bool paused = device.recording != nullptr && device.recording->paused;
+  void* data = allocateBlock(device, bytes, paused || info[2].ToBoolean());
   if (data == nullptr) throwCoded(info.Env(), "ERR_OUT_OF_MEMORY", outOfMemory(device, bytes));
   Buffer* buffer = new Buffer{data, bytes, 0, info[0].As<Napi::Number>().Uint32Value()};
   return Napi::Number::New(
@@ -130,7 +141,12 @@ Napi::Value release(const Napi::CallbackInfo& info) {
   if (Buffer* buffer = environment.slots.remove(handle, slot)) {
     Device& device = *environment.devices[buffer->device];
     Pool::Unused unused;
-    if (device.pool.release(buffer->data, &unused)) device.executor->freeBlock(unused);
+    const bool table = device.recording != nullptr && device.recording->tables.erase(buffer) != 0;
+    if (device.recording != nullptr) device.recording->used.erase(buffer);
+    if (table) {
+      device.pool.retire(buffer->data, device.recording->arena);
+    } else if (device.pool.release(buffer->data, &unused))
+      device.executor->freeBlock(unused);
     delete buffer;
   }
   return Napi::Boolean::New(info.Env(), true);
@@ -142,6 +158,9 @@ void write(const Napi::CallbackInfo& info) {
   const View source = typedArray(info, 2);
   const size_t offset = sizeArgument(info, 1);
   checkRange(info.Env(), slot, offset, source.bytes);
+  refuse(info.Env(), slot, "an upload (tensor(), write())",
+         "replays would not repeat it; make the tensor before the recording and write into it before each "
+         "replay");
   if (source.bytes == 0) return;
   void* staging = std::malloc(source.bytes);
   if (staging == nullptr) throwCoded(info.Env(), "ERR_OUT_OF_MEMORY", "out of host memory for an upload");
@@ -157,6 +176,7 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   const View target = typedArray(info, 2);
   const size_t offset = sizeArgument(info, 1);
   checkRange(info.Env(), slot, offset, target.bytes);
+  refuse(info.Env(), slot, "a read (data(), item())", kReadFix);
   Environment& environment = Environment::of(info.Env());
   napi_value promise = nullptr;
   PendingRead* pending = environment.begin(info.Env(), info[2], &promise);
@@ -175,6 +195,7 @@ void readSync(const Napi::CallbackInfo& info) {
   const View target = typedArray(info, 2);
   const size_t offset = sizeArgument(info, 1);
   checkRange(info.Env(), slot, offset, target.bytes);
+  refuse(info.Env(), slot, "a read (dataSync())", kReadFix);
   std::promise<std::unique_ptr<KernelFailure>> done;
   Environment::of(info.Env())
       .devices[slot.buffer->device]
@@ -189,6 +210,7 @@ void readSync(const Napi::CallbackInfo& info) {
 // (device) → promise, settled when everything queued so far has run
 Napi::Value synchronize(const Napi::CallbackInfo& info) {
   Device& device = deviceArgument(info, 0);
+  refuseWhileRecording(info.Env(), device, "synchronize()", "nothing of it has run yet");
   Environment& environment = Environment::of(info.Env());
   napi_value promise = nullptr;
   PendingRead* pending = environment.begin(info.Env(), nullptr, &promise);
@@ -200,17 +222,41 @@ Napi::Value synchronize(const Napi::CallbackInfo& info) {
   return Napi::Value(info.Env(), promise);
 }
 
+// While recording: gives a new buffer memory that no recorded call writes, and that none gets later.
+void makeTable(const Napi::CallbackInfo& info, Device& device) {
+  Slot& slot = slotArgument(info, 0);
+  Buffer& buffer = *slot.buffer;
+  Recording& recording = *device.recording;
+  if (buffer.references != 1 || recording.used.contains(&buffer)) {
+    throwCoded(info.Env(), "ERR_CAPTURE",
+               "writePointers while kernel calls are recorded on " + device.name +
+                   ": the table must be a new tensor; make one for each recording");
+  }
+  void* data = allocateBlock(device, buffer.bytes, true);
+  if (data == nullptr) throwCoded(info.Env(), "ERR_OUT_OF_MEMORY", outOfMemory(device, buffer.bytes));
+  Pool::Unused unused;
+  device.pool.release(buffer.data, &unused);
+  buffer.data = data;
+  slot.data = static_cast<char*>(data);
+  recording.tables.insert(&buffer);
+}
+
 // (handle, Float64Array words, string kinds): writes 8-byte words, those of kind 't' being handles whose
-// addresses are written. The kinds repeat over the words. Used for the optimizers' tables of pointers.
+// addresses are written. The kinds repeat over the words. Used for the optimizers' tables of pointers. While
+// a recording is under way the table is written now, once: the addresses are the same in every replay, and
+// the table's memory and the tensors that it names stay the recording's.
 void writePointers(const Napi::CallbackInfo& info) {
-  const Slot slot = slotArgument(info, 0);
   const Napi::Float64Array source = info[1].As<Napi::Float64Array>();
   const std::string kinds = info[2].As<Napi::String>().Utf8Value();
   const size_t count = source.ElementLength(), bytes = count * sizeof(uint64_t);
   if (kinds.empty()) throwCoded(info.Env(), "ERR_NATIVE", "writePointers needs a kind for every word");
-  checkRange(info.Env(), slot, 0, bytes);
+  checkRange(info.Env(), slotArgument(info, 0), 0, bytes);
   if (bytes == 0) return;
   Environment& environment = Environment::of(info.Env());
+  Device& device = *environment.devices[slotArgument(info, 0).buffer->device];
+  Recording* recording = recordingOf(device);
+  if (recording != nullptr) makeTable(info, device);
+  const Slot slot = slotArgument(info, 0);
   auto* staging = static_cast<uint64_t*>(std::malloc(bytes));
   if (staging == nullptr) throwCoded(info.Env(), "ERR_OUT_OF_MEMORY", "out of host memory for an upload");
   for (size_t i = 0; i < count; ++i) {
@@ -221,15 +267,16 @@ void writePointers(const Napi::CallbackInfo& info) {
       staging[i] = 0;
     } else if (const Slot* target = environment.slots.find(static_cast<uint64_t>(value))) {
       staging[i] = reinterpret_cast<uint64_t>(target->data);
+      if (recording != nullptr) recording->used.insert(target->buffer);
     } else {
       std::free(staging);
       throwCoded(info.Env(), "ERR_DISPOSED", "a tensor in a table of pointers was disposed");
     }
   }
-  environment.devices[slot.buffer->device]->executor->copyIn(slot.data, staging, bytes);
+  device.executor->copyIn(slot.data, staging, bytes);
 }
 
-// (device) → {live, peak, reserved, buffers, limit} in bytes
+// (device) → {live, peak, reserved, buffers, recorded, limit} in bytes
 Napi::Value memory(const Napi::CallbackInfo& info) {
   Device& device = deviceArgument(info, 0);
   const MemoryStatistics& statistics = device.pool.statistics();
@@ -238,6 +285,7 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   result.Set("peak", static_cast<double>(statistics.peak));
   result.Set("reserved", static_cast<double>(statistics.reserved));
   result.Set("buffers", static_cast<double>(statistics.buffers));
+  result.Set("recorded", static_cast<double>(statistics.recorded));
   result.Set("limit", static_cast<double>(device.pool.limit()));
   return result;
 }

@@ -47,22 +47,16 @@ void* Pool::fromSystem(size_t capacity) {
   return data;
 }
 
-void* Pool::allocate(size_t bytes) {
-  const size_t needed = bytes == 0 ? 1 : bytes;
-  const size_t wanted = exact() ? needed : roundUp(needed);
-  void* data = nullptr;
-  // Best fit, as long as at most an eighth of a reused block is wasted.
-  const auto fit = unused_.lower_bound(wanted);
-  if (fit != unused_.end() && fit->first <= wanted + wanted / 8) {
-    data = fit->second;
-    unused_.erase(fit);
-  } else {
-    if (limit_ != 0 && statistics_.reserved + wanted > limit_) return nullptr;
-    data = fromSystem(wanted);
-    if (data == nullptr) return nullptr;
-    blocks_.emplace(data, Block{wanted, 0});
-    statistics_.reserved += wanted;
-  }
+// The smallest unused block that is large enough and not larger than `most`, or null.
+void* Pool::take(std::multimap<size_t, void*>& unused, size_t wanted, size_t most) {
+  const auto fit = unused.lower_bound(wanted);
+  if (fit == unused.end() || fit->first > most) return nullptr;
+  void* data = fit->second;
+  unused.erase(fit);
+  return data;
+}
+
+void* Pool::use(void* data, size_t bytes) {
   blocks_[data].asked = bytes;
   statistics_.live += bytes;
   statistics_.buffers += 1;
@@ -70,10 +64,45 @@ void* Pool::allocate(size_t bytes) {
   return data;
 }
 
-bool Pool::release(void* data, Unused* unused) {
-  const Block block = blocks_.at(data);
+void* Pool::allocate(size_t bytes) {
+  if (arena_ != nullptr) {
+    const size_t needed = bytes == 0 ? 1 : bytes, wanted = exact() ? needed : roundUp(needed);
+    if (void* data = take(arena_->unused, wanted, exact() ? wanted : wanted + wanted / 8)) {
+      statistics_.recorded -= blocks_.at(data).capacity;
+      return use(data, bytes);
+    }
+  }
+  return allocateFresh(bytes);
+}
+
+void* Pool::allocateFresh(size_t bytes) {
+  const size_t needed = bytes == 0 ? 1 : bytes;
+  const size_t wanted = exact() ? needed : roundUp(needed);
+  // Best fit, as long as at most an eighth of a reused block is wasted.
+  void* data = take(unused_, wanted, wanted + wanted / 8);
+  if (data == nullptr) {
+    if (limit_ != 0 && statistics_.reserved + wanted > limit_) return nullptr;
+    data = fromSystem(wanted);
+    if (data == nullptr) return nullptr;
+    blocks_.emplace(data, Block{wanted, 0});
+    statistics_.reserved += wanted;
+  }
+  return use(data, bytes);
+}
+
+void Pool::giveBack(const Block& block) {
   statistics_.live -= block.asked;
   statistics_.buffers -= 1;
+}
+
+bool Pool::release(void* data, Unused* unused) {
+  const Block block = blocks_.at(data);
+  giveBack(block);
+  if (arena_ != nullptr) {
+    arena_->unused.emplace(block.capacity, data);
+    statistics_.recorded += block.capacity;
+    return false;
+  }
   if (!exact()) {
     unused_.emplace(block.capacity, data);
     return false;
@@ -82,6 +111,32 @@ bool Pool::release(void* data, Unused* unused) {
   statistics_.reserved -= block.capacity;
   *unused = {data, block.capacity};
   return true;
+}
+
+void Pool::retire(void* data, Arena& arena) {
+  const Block block = blocks_.at(data);
+  giveBack(block);
+  arena.kept.push_back(data);
+  statistics_.recorded += block.capacity;
+}
+
+std::vector<Pool::Unused> Pool::dissolve(Arena& arena) {
+  for (const auto& [capacity, data] : arena.unused) arena.kept.push_back(data);
+  arena.unused.clear();
+  std::vector<Unused> gone;
+  for (void* data : arena.kept) {
+    const size_t capacity = blocks_.at(data).capacity;
+    statistics_.recorded -= capacity;
+    if (exact()) {
+      gone.push_back({data, capacity});
+      blocks_.erase(data);
+      statistics_.reserved -= capacity;
+    } else {
+      unused_.emplace(capacity, data);
+    }
+  }
+  arena.kept.clear();
+  return gone;
 }
 
 std::vector<Pool::Unused> Pool::takeUnused() {

@@ -17,6 +17,7 @@ struct MemoryStatistics {
   size_t peak = 0;      // highest value of live since the last reset
   size_t reserved = 0;  // bytes held from the system or the device, free ones included
   size_t buffers = 0;   // buffers in use
+  size_t recorded = 0;  // bytes held for recordings, apart from buffers in use
 };
 
 class Pool {
@@ -30,6 +31,8 @@ class Pool {
   // A buffer of at least `bytes` bytes, 64-byte aligned, or null when the limit or the memory does not allow
   // it.
   void* allocate(size_t bytes);
+  // The same, never from the arena in use.
+  void* allocateFresh(size_t bytes);
 
   // Memory that the pool has let go of; freeBlock gives it back, once the stream has passed its last use.
   struct Unused {
@@ -40,6 +43,18 @@ class Pool {
   bool release(void* data, Unused* unused);
   std::vector<Unused> takeUnused();
   static void freeBlock(const DeviceApi* api, KernelContext* context, const Unused& block);
+
+  // Memory set aside for a recording: buffers that come back while it is in use stay in it, and allocations
+  // take from it first.
+  struct Arena {
+    std::multimap<size_t, void*> unused;
+    std::vector<void*> kept;  // not used again
+  };
+  void setArena(Arena* arena) { arena_ = arena; }
+  // Takes a buffer back into `arena`, where nobody gets it.
+  void retire(void* data, Arena& arena);
+  // Ends an arena; what the pool does not keep is to be given to freeBlock.
+  std::vector<Unused> dissolve(Arena& arena);
 
   const MemoryStatistics& statistics() const { return statistics_; }
   void resetPeak() { statistics_.peak = statistics_.live; }
@@ -53,11 +68,15 @@ class Pool {
   };
   bool exact() const { return api_ != nullptr && api_->exactAllocations != 0; }
   void* fromSystem(size_t capacity);
+  void* take(std::multimap<size_t, void*>& unused, size_t wanted, size_t most);
+  void* use(void* data, size_t bytes);
+  void giveBack(const Block& block);
 
   const DeviceApi* api_;
   KernelContext* context_;
   std::unordered_map<void*, Block> blocks_;
   std::multimap<size_t, void*> unused_;
+  Arena* arena_ = nullptr;
   MemoryStatistics statistics_;
   size_t limit_ = 0;  // 0: none
 };

@@ -14,7 +14,7 @@
 namespace anneal {
 
 // Raised whenever an Args struct, a kernel id or this header changes.
-constexpr uint32_t kAbiVersion = 2;
+constexpr uint32_t kAbiVersion = 3;
 
 // What a kernel, or a function of DeviceApi, may use. The executor, the waiter and the JavaScript thread have
 // one each, with the same device and stream.
@@ -83,7 +83,20 @@ struct DeviceApi {
   int (*mark)(KernelContext* context, void** mark);
   int (*elapsed)(KernelContext* context, void* from, void* to, double* seconds);
   void (*releaseMark)(KernelContext* context, void* mark);
+  // A run of kernel calls as one thing that the device starts; all four are null where the device has no such
+  // thing and the executor runs the calls one by one. Between beginCapture and endCapture the calls are noted
+  // instead of run; the same calls have run before. A call that cannot be noted fails with the reason.
+  // kDeclined from beginCapture: this device wants the calls one by one.
+  int (*beginCapture)(KernelContext* context);
+  // Gives what was noted; `graph` null drops it.
+  int (*endCapture)(KernelContext* context, void** graph);
+  // Queues all of it. kDeclined: it has become stale and nothing was queued; capture it again.
+  int (*launchGraph)(KernelContext* context, void* graph);
+  void (*releaseGraph)(KernelContext* context, void* graph);
 };
+
+// A status that is no failure: the caller is to take the other way.
+constexpr int kDeclined = 2;
 
 struct Backend {
   uint32_t abiVersion;

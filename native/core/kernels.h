@@ -45,7 +45,7 @@ namespace anneal {
   X(gather, GatherArgs, "t3 i5") \
   X(scatterAdd, ScatterAddArgs, "t3 i6") \
   X(random, RandomArgs, "t i5 f2") \
-  X(dropout, DropoutArgs, "t2 i2 f i2") \
+  X(dropout, DropoutArgs, "t3 i2 f i2") \
   X(sample, SampleArgs, "t3 i3 f i f2 i2") \
   X(embeddingForward, EmbeddingForwardArgs, "t3 i4") \
   X(embeddingBackward, EmbeddingBackwardArgs, "t3 i5") \
@@ -56,7 +56,7 @@ namespace anneal {
   X(rope, RopeArgs, "t5 i14") \
   X(gatedForward, GatedForwardArgs, "t3 i5") \
   X(gatedBackward, GatedBackwardArgs, "t5 i5") \
-  X(attentionForward, AttentionForwardArgs, "t9 i16 f2 i3") \
+  X(attentionForward, AttentionForwardArgs, "t10 i19 f2 i3") \
   X(attentionBackward, AttentionBackwardArgs, "t13 i17 f2 i3") \
   X(matmul, MatmulArgs, "t4 i12 f2 i2") \
   X(groupedMatmul, GroupedMatmulArgs, "t4 i5 f i2") \
@@ -73,8 +73,8 @@ namespace anneal {
   X(moeCombineBackward, MoeCombineBackwardArgs, "t6 i4") \
   X(moeBiasUpdate, MoeBiasUpdateArgs, "t2 i f") \
   X(gradNorm, GradNormArgs, "t3 i f") \
-  X(adamw, AdamWArgs, "t2 i f5 i3") \
-  X(sgd, SgdArgs, "t2 i f4 i2")
+  X(adamw, AdamWArgs, "t3 i f5 i3") \
+  X(sgd, SgdArgs, "t3 i f4 i2")
 // clang-format on
 
 enum KernelId : uint32_t {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "cpu/attention_pages.h"
 #include "cpu/attention_plan.h"
 #include "cpu/lanes.h"
 #include "cpu/tile.h"
@@ -19,11 +20,12 @@ ANNEAL_CPU_NAMESPACE_BEGIN
 // AVX-512, November 2026).
 constexpr int64_t kFewRows = kLanes / 2;
 
-// Pointers are to the first key of the segment and to f32 scratch.
+// Pointers are to the first key of the segment (with pages: of the pool) and to f32 scratch.
 template <typename T>
 struct RowsJob {
   const T *keys, *sharedKeys, *values;
   int64_t keyStride, sharedStride, valueStride, ownDim, sharedDim, valueDim;
+  KeyPlaces places;
   int64_t begin, end;        // keys to visit
   const int32_t* positions;  // [rows]
   const float* queries;      // [rows, padded(ownDim) + padded(sharedDim)], scaled, padded with 0
@@ -109,11 +111,13 @@ void attendRows(const RowsJob<T>& job, const Mask& mask) {
       Vec products[kRows][kLanes];
       for (int i = 0; i < kLanes; ++i) {
         const int64_t key = begin + std::min(j + i, keys - 1);
-        prefetchRow(job.keys + std::min(key + kRowsAhead, job.end - 1) * job.keyStride, job.ownDim);
+        const int64_t row = job.places.row(key);
+        prefetchRow(job.keys + job.places.row(std::min(key + kRowsAhead, job.end - 1)) * job.keyStride,
+                    job.ownDim);
         Vec partial[kRows] = {};
-        multiplyKey<kRows>(job.keys + key * job.keyStride, job.queries, queryRow, job.ownDim, partial);
+        multiplyKey<kRows>(job.keys + row * job.keyStride, job.queries, queryRow, job.ownDim, partial);
         if (job.sharedDim > 0) {
-          multiplyKey<kRows>(job.sharedKeys + key * job.sharedStride, job.queries + ownRow, queryRow,
+          multiplyKey<kRows>(job.sharedKeys + row * job.sharedStride, job.queries + ownRow, queryRow,
                              job.sharedDim, partial);
         }
         for (int r = 0; r < kRows; ++r) products[r][i] = partial[r];
@@ -150,21 +154,25 @@ void attendRows(const RowsJob<T>& job, const Mask& mask) {
         sums[r] += p;
       }
     }
-    const T* values = job.values + begin * job.valueStride;
-    int64_t v = 0;
     // Sums of as many vectors side by side as half the registers hold.
     constexpr int kWide = std::clamp(kTileRows * kTileVectors / kRows * 2 / 3, 1, 4);
-    for (; v + kWide <= whole; v += kWide) {
-      addValues<kRows, kWide>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes,
-                              oRow, 0);
-    }
-    for (; v < whole; ++v) {
-      addValues<kRows, 1>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes, oRow,
-                          0);
-    }
-    if (whole * kLanes < job.valueDim) {
-      addValues<kRows, 1>(values + v * kLanes, job.valueStride, job.scores, keys, job.o + v * kLanes, oRow,
-                          job.valueDim - whole * kLanes);
+    for (int64_t done = 0, count = 0; done < keys; done += count) {
+      count = job.places.run(begin + done, keys - done);
+      const T* values = job.values + job.places.row(begin + done) * job.valueStride;
+      const float* weights = job.scores + done;
+      int64_t v = 0;
+      for (; v + kWide <= whole; v += kWide) {
+        addValues<kRows, kWide>(values + v * kLanes, job.valueStride, weights, count, job.o + v * kLanes,
+                                oRow, 0);
+      }
+      for (; v < whole; ++v) {
+        addValues<kRows, 1>(values + v * kLanes, job.valueStride, weights, count, job.o + v * kLanes, oRow,
+                            0);
+      }
+      if (whole * kLanes < job.valueDim) {
+        addValues<kRows, 1>(values + v * kLanes, job.valueStride, weights, count, job.o + v * kLanes, oRow,
+                            job.valueDim - whole * kLanes);
+      }
     }
   }
   for (int r = 0; r < kRows; ++r) {

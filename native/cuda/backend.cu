@@ -27,6 +27,7 @@ int call(KernelContext* context, const void* args) {
   if (const int status = useDevice(context)) return status;
   Device& device = deviceOf(context);
   device.log.add(kKernel);
+  if (device.capturing != nullptr) device.capturing->holds[kKernel] = true;
   if (const int status = guarded(context, [&] { return inner().kernels[kKernel](context, args); }))
     return status;
   if (!device.blocking) return 0;

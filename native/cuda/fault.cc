@@ -65,6 +65,9 @@ int faultMessage(KernelContext* context, const Fault& fault) {
     case kFaultExpert:
       return fail(context, "%s: expert id %d of choice %lld does not lie in 0..%lld", kernel, value, position,
                   limit - 1);
+    case kFaultPage:
+      return fail(context, "%s: page %d at entry %lld of the table is outside the pool of %lld pages", kernel,
+                  value, position, limit);
     default:
       return fail(context, "%s: value %d at position %lld is not in [0, %lld)", kernel, value, position,
                   limit);

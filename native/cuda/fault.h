@@ -23,7 +23,8 @@ enum FaultKind : uint64_t {
   kFaultMoments,    // likewise for the dtype of its moments
   kFaultNoMoments,  // a parameter (position) without moments
   kFaultNoBuffer,   // a parameter (position) without the buffer of SGD; limit: bits of the momentum, a double
-  kFaultExpert      // an expert id; position: the choice t·K + k, limit: the experts
+  kFaultExpert,     // an expert id; position: the choice t·K + k, limit: the experts
+  kFaultPage        // a page id of attention's table (position); limit: the pages of the pool
 };
 
 // The limit of kFaultTarget, whose message also names the ignored index.

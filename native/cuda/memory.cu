@@ -58,6 +58,14 @@ int memory(KernelContext* context, DeviceMemory* memory) {
 void* workspace(KernelContext* context, size_t bytes) {
   Device& device = deviceOf(context);
   if (bytes <= device.workspaceBytes && device.workspace != nullptr) return device.workspace;
+  if (device.capturing != nullptr) {
+    fail(context,
+         "%s: needs a workspace of %.1f MiB while a graph is captured, %.1f MiB are there; what is captured "
+         "must have run before with the same shapes",
+         kernelName(context->kernel), static_cast<double>(bytes) / 1048576.0,
+         static_cast<double>(device.workspaceBytes) / 1048576.0);
+    return nullptr;
+  }
   // Earlier kernels may still use the old block.
   if (check(context, cudaStreamSynchronize(device.stream), "waiting for the workspace") != 0) return nullptr;
   cudaFree(device.workspace);
@@ -76,6 +84,7 @@ void* workspace(KernelContext* context, size_t bytes) {
   }
   if (check(context, error, "allocating the workspace") != 0) return nullptr;
   device.workspaceBytes = rounded;
+  device.workspaceMoves += 1;
   return device.workspace;
 }
 

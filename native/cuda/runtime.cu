@@ -173,6 +173,10 @@ const DeviceApi kDeviceApi = {
     mark,
     elapsed,
     releaseMark,
+    beginCapture,
+    endCapture,
+    launchGraph,
+    releaseGraph,
 };
 
 }  // namespace anneal::cuda

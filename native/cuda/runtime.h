@@ -86,6 +86,13 @@ class Tickets {
   std::vector<Ticket*> all_, unused_;
 };
 
+// Kernel calls noted as one thing to launch.
+struct Graph {
+  cudaGraphExec_t executable = nullptr;
+  uint64_t workspaceMoves = 0;  // when it was noted: its kernels hold the workspace's address
+  bool holds[kKernelCount] = {};
+};
+
 struct Device : DeviceState {
   int ordinal = 0;
   cudaStream_t stream = nullptr;
@@ -95,7 +102,9 @@ struct Device : DeviceState {
   Tickets tickets;
   void* workspace = nullptr;
   std::atomic<size_t> workspaceBytes{0};
+  uint64_t workspaceMoves = 0;                           // how often it was allocated anew
   std::unordered_map<const void*, size_t> sharedLimits;  // by kernel function, where raised
+  Graph* capturing = nullptr;                            // the graph that is noted now
 };
 
 inline Device& deviceOf(KernelContext* context) { return static_cast<Device&>(stateOf(context)); }
@@ -132,6 +141,12 @@ int memory(KernelContext* context, DeviceMemory* memory);
 int copyIn(KernelContext* context, void* destination, const void* source, size_t bytes);
 int copyOut(KernelContext* context, void* destination, const void* source, size_t bytes, void** ticket);
 int finish(KernelContext* context, void* ticket);
+
+// graph.cu
+int beginCapture(KernelContext* context);
+int endCapture(KernelContext* context, void** graph);
+int launchGraph(KernelContext* context, void* graph);
+void releaseGraph(KernelContext* context, void* graph);
 
 // runtime.cu
 extern const DeviceApi kDeviceApi;

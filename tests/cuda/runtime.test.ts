@@ -9,7 +9,7 @@ import { PACKAGE_ROOT } from "../../lib/native/locate.js";
 import { builtFile, CUDA_SOURCES } from "./built.js";
 
 /** Objects of the backend's host side, which the build left; the kernels are replaced by those of fake/program.cu. */
-const HOST = ["backend.cu", "errors.cu", "fault.cc", "memory.cu", "runtime.cu", "transfer.cu"];
+const HOST = ["backend.cu", "errors.cu", "fault.cc", "graph.cu", "memory.cu", "runtime.cu", "transfer.cu"];
 
 const resources = builtFile("libanneal_cuda.resources");
 const nvcc = findNvcc();
@@ -164,5 +164,49 @@ describe("CUDA runtime layer", () => {
       "elapsed 1",
       "alive 0",
     ]);
+  });
+
+  it("launches captured calls as often as asked, and captures anew where the workspace moved", () => {
+    if (!ready) {
+      return;
+    }
+    const good = "read 0 kernel -1: ";
+    expect(scenario("graph")).toEqual([
+      good,
+      "captured, ran 0",
+      good,
+      "launched twice, ran 6",
+      good,
+      "moved 2, ran 0",
+      "read 1 kernel 0: fill: index 12 at position 7 is outside [0, 10)",
+      "bad data, ran 1",
+      "read 1 kernel 0: fill: index 12 at position 7 is outside [0, 10)",
+      "again, ran 1",
+      "workspace 1: softmax: needs a workspace of 200.0 MiB while a graph is captured, 102.0 MiB are there; what is captured must have run before with the same shapes",
+      good,
+      "dropped, ran 1",
+      "alive 0",
+    ]);
+  });
+
+  it("names the kernels of a graph that can have broken the device", () => {
+    if (!ready) {
+      return;
+    }
+    const lines = scenario("graph-crash");
+    expect(lines).toContainEqual(
+      expect.stringMatching(
+        /^read 1 kernel -1: one of cast, axpy queued since the last read failed on the GPU/,
+      ),
+    );
+    expect(lines).toContain("launch 1, capture 1");
+    expect(lines.at(-1)).toMatch(/^alive/);
+  });
+
+  it("declines to capture where every kernel is to be waited for", () => {
+    if (!ready) {
+      return;
+    }
+    expect(scenario("graph-blocking", { ANNEAL_CUDA_BLOCKING: "1" })).toEqual(["capture 2", "alive 0"]);
   });
 });

@@ -279,29 +279,30 @@ function expectWithin(
   expect(errorOf(out, ref) * scale, what).toBeLessThanOrEqual(size < noise ? Math.max(limit, noise) : limit);
 }
 
+/** What one call of attentionForward takes: the strides of a case's tensors and its numbers behind them. */
+function callNumbers(c: Case, pair: number, dtype: Float) {
+  const { heads, keyHeads, qkDim, vDim, shared = 0 } = c;
+  return {
+    sizes: [heads, keyHeads, qkDim, vDim, shared],
+    strides: [
+      ...[heads * qkDim, qkDim, keyHeads * pair, pair],
+      ...[keyHeads * pair, pair, heads * vDim, vDim, shared],
+    ],
+    tail: [1 / Math.sqrt(qkDim), c.softCap ?? 0, c.causal ?? true, c.window ?? 0, dtype] as const,
+  };
+}
+
 /** Runs both kernels over a case; the gradients are null for caches. */
 function run(c: Case, dtype: Float) {
   const { oracle, kv, kShared, dOut, tokensQ, tokensK, own, pair, cuQ, starts } = prepare(c, dtype);
-  const { heads, keyHeads, qkDim, vDim, shared = 0 } = c;
+  const { heads, vDim, shared = 0 } = c;
   const bytes = dtype === "f32" ? 4 : 2;
   const tensors = [oracle.q, kv, kShared, dOut].map((x) => upload(x, dtype));
   const [q, k, sharedKeys, dout] = tensors;
   const before = c.valuesInKeys ? 0 : own;
   const v = k.alias([Math.max(0, k.size - before)], k.size === 0 ? 0 : before * bytes);
   const cu = [cuQ, starts, c.keys].map((x) => upload(x, "i32"));
-  const strides = [
-    heads * qkDim,
-    qkDim,
-    keyHeads * pair,
-    pair,
-    keyHeads * pair,
-    pair,
-    heads * vDim,
-    vDim,
-    shared,
-  ];
-  const tail = [1 / Math.sqrt(qkDim), c.softCap ?? 0, c.causal ?? true, c.window ?? 0, dtype] as const;
-  const sizes = [heads, keyHeads, qkDim, vDim, shared];
+  const { sizes, strides, tail } = callNumbers(c, pair, dtype);
   const withShared = shared > 0 ? sharedKeys : null;
   const forward = () => {
     const o = poisoned(tokensQ * heads * vDim, dtype);
@@ -316,12 +317,14 @@ function run(c: Case, dtype: Float) {
       cu[0],
       cu[1],
       lengths,
+      null,
       o,
       lse,
       c.queries.length,
       tokensQ,
       ...sizes,
       ...strides,
+      ...[0, 0, 0],
       ...tail,
     );
     return [o, lse];
@@ -469,6 +472,7 @@ describe("attention errors", () => {
       cu,
       cu,
       null,
+      null,
       o,
       null,
       1,
@@ -479,6 +483,7 @@ describe("attention errors", () => {
       8,
       0,
       ...[8, 8, 8, 8, 8, 8, 8, 8, 0],
+      ...[0, 0, 0],
       1,
       0,
       true,

@@ -136,6 +136,7 @@ describe.each(FLOATS)("adamw, %s parameters", (parameterDtype) => {
           "adamw",
           makeTable(rows),
           clip === 1 ? null : factor,
+          null,
           rows.length,
           options.lr,
           options.beta1,
@@ -183,7 +184,7 @@ describe.each(FLOATS)("adamw, %s parameters", (parameterDtype) => {
         momentDtype: "bf16",
         decays: true,
       };
-      call("adamw", makeTable([row]), null, 1, 0.01, 0.9, 0.95, 1e-8, 0.1, 3, false, 77);
+      call("adamw", makeTable([row]), null, null, 1, 0.01, 0.9, 0.95, 1e-8, 0.1, 3, false, 77);
       return arraysOf(row).map(download);
     };
     const aligned = step(0);
@@ -196,8 +197,8 @@ describe.each(FLOATS)("adamw, %s parameters", (parameterDtype) => {
     const states = makeStates("f32");
     const rows = makeRows(states, parameterDtype, "f32");
     const before = rows.flatMap(arraysOf).map(download);
-    call("adamw", makeTable(rows), upload([-1]), rows.length, 1, 0.9, 0.9, 1e-8, 1, 1, false, 0);
-    call("sgd", makeTable(rows), upload([-1]), rows.length, 1, 0.9, 0, 1, false, 1);
+    call("adamw", makeTable(rows), upload([-1]), null, rows.length, 1, 0.9, 0.9, 1e-8, 1, 1, false, 0);
+    call("sgd", makeTable(rows), upload([-1]), null, rows.length, 1, 0.9, 0, 1, false, 1);
     rows.flatMap(arraysOf).forEach((t, i) => {
       expectClose(download(t), before[i], 0);
     });
@@ -220,7 +221,7 @@ describe("stochastic rounding of bf16 moments", () => {
           momentDtype: "bf16",
           decays: false,
         };
-        call("adamw", makeTable([row]), null, 1, 0.1, 0.9, 0.99, 1e-8, 0, step, false, seed);
+        call("adamw", makeTable([row]), null, null, 1, 0.1, 0.9, 0.99, 1e-8, 0, step, false, seed);
         return [row.firstMoment as Tensor];
       })[0];
     const m = run(5, 1);
@@ -252,6 +253,7 @@ describe.each(FLOATS)("sgd, %s parameters", (parameterDtype) => {
             "sgd",
             makeTable(rows),
             upload([0.5]),
+            null,
             rows.length,
             options.lr,
             momentum,
@@ -301,13 +303,13 @@ describe("optimizer errors", () => {
     const bf16 = makeTable([
       row({ parameter: upload([1], "bf16"), firstMoment: upload([0]), secondMoment: upload([0]) }),
     ]);
-    call("adamw", bf16, null, 1, 1, 0.9, 0.9, 1e-8, 0, 1, false, 0);
+    call("adamw", bf16, null, null, 1, 1, 0.9, 0.9, 1e-8, 0, 1, false, 0);
     expect(() => download(x)).toThrow(/master/);
-    call("adamw", makeTable([row({})]), null, 1, 1, 0.9, 0.9, 1e-8, 0, 1, false, 0);
+    call("adamw", makeTable([row({})]), null, null, 1, 1, 0.9, 0.9, 1e-8, 0, 1, false, 0);
     expect(() => download(x)).toThrow(/moments/);
-    call("sgd", makeTable([row({})]), null, 1, 1, 0.9, 0, 0, false, 1);
+    call("sgd", makeTable([row({})]), null, null, 1, 1, 0.9, 0, 0, false, 1);
     expect(() => download(x)).toThrow(/buffer/);
-    call("sgd", makeTable([row({})]), null, 1, 1, 0, 0, 0, false, 0);
+    call("sgd", makeTable([row({})]), null, null, 1, 1, 0, 0, 0, false, 0);
     expect(() => download(x)).toThrow(/from 1/);
   });
 });

@@ -72,12 +72,12 @@ describe.each(SIZES)("%i random numbers", (n) => {
     for (const p of [0, 0.1, 0.5, 1]) {
       const [y] = repeatable(() => {
         const out = poisoned(n, dtype);
-        call("dropout", x, out, n, dtype, p, 11, 13);
+        call("dropout", x, out, null, n, dtype, p, 11, 13);
         return [out];
       });
       expectClose(y, dropout(values, p, 11, 13), TOLERANCE[dtype], `p = ${p}`);
     }
-    call("dropout", x, x, n, dtype, 0.25, 1, 2);
+    call("dropout", x, x, null, n, dtype, 0.25, 1, 2);
     expectClose(download(x), dropout(values, 0.25, 1, 2), TOLERANCE[dtype], "in place");
   });
 });
@@ -109,7 +109,7 @@ describe("distributions", () => {
 
   it("refuse a probability outside [0, 1]", () => {
     const x = upload([1]);
-    call("dropout", x, x, 1, "f32", 1.5, 0, 0);
+    call("dropout", x, x, null, 1, "f32", 1.5, 0, 0);
     expect(() => download(x)).toThrow(/\[0, 1\]/);
     call("random", x, 1, "f32", 9, 0, 0, 0, 1);
     expect(() => download(x)).toThrow(/distribution 9/);

@@ -23,6 +23,8 @@ export interface AttentionInput {
   cuSeqlensK?: Values;
   /** [segments] key lengths; then cuSeqlensK only gives the starts, and keys may lie apart (caches). */
   keyLengths?: Values;
+  /** Keys in pages of a pool: key j of segment s is row `table[s·columns + ⌊j/size⌋]·size + j mod size`. Needs keyLengths; cuSeqlensK is not used then. */
+  pages?: { table: Values; columns: number; size: number };
   /** Query t of a segment stands at p = t + (Sk − Sq) and sees keys ≤ p. Default true. */
   causal?: boolean;
   /** W > 0: only keys > p − W are seen, so W of them in the causal case. Default 0, no limit. */
@@ -61,6 +63,12 @@ function* rows(input: AttentionInput): Generator<Row> {
     const k0 = s.cuSeqlensK[segment];
     const queryLength = s.cuSeqlensQ[segment + 1] - q0;
     const keyLength = input.keyLengths ? input.keyLengths[segment] : s.cuSeqlensK[segment + 1] - k0;
+    const { pages } = input;
+    const keyRow = (key: number): number => {
+      if (pages === undefined) return k0 + key;
+      const page = pages.table[segment * pages.columns + Math.floor(key / pages.size)];
+      return page * pages.size + (key % pages.size);
+    };
     for (let t = 0; t < queryLength; t++) {
       const position = t + keyLength - queryLength;
       for (let head = 0; head < s.heads; head++) {
@@ -70,7 +78,7 @@ function* rows(input: AttentionInput): Generator<Row> {
         for (let key = 0; key < keyLength; key++) {
           if (s.causal && key > position) continue;
           if (s.window > 0 && key <= position - s.window) continue;
-          const keyAt = (k0 + key) * s.keyHeads + keyHead;
+          const keyAt = keyRow(key) * s.keyHeads + keyHead;
           let score = 0;
           for (let d = 0; d < s.headDim; d++)
             score += input.q[queryAt * s.headDim + d] * input.k[keyAt * s.headDim + d];

@@ -1,12 +1,13 @@
 /**
- * A run for the kill loop: trains a tiny DeepSeek or GPT-2 with a checkpoint per step, resuming what is in the folder. Arguments: run folder, model, steps.
+ * A run for the kill loop: trains a tiny DeepSeek or GPT-2 with a checkpoint per step, resuming what is in the folder. Arguments: run folder, model, steps,
+ * and `captured` for captured steps.
  * Prints a line for each step, before it is saved.
  */
 
 import { Trainer } from "../../lib/train/trainer.js";
 import { batchesOf, tinyDeepseek, tinyGpt2, windowsOf } from "./tiny.js";
 
-const [run, name, steps] = process.argv.slice(2);
+const [run, name, steps, captured] = process.argv.slice(2);
 const model = name === "deepseek" ? tinyDeepseek() : tinyGpt2({ dropout: 0.2, dtype: "bf16" });
 const trainer = await Trainer.create({
   model,
@@ -20,6 +21,7 @@ const trainer = await Trainer.create({
   saveEvery: 1,
   keep: 2,
   peakFlops: 0,
+  capture: captured === "captured",
   runDir: run,
   resume: "auto",
 });

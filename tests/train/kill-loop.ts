@@ -106,12 +106,14 @@ export async function killLoop(
   for (let kill = 0; kill < kills; kill++) {
     // Every fifth strikes at any moment of the start: loading the program, resuming, the first step. The others strike soon after a step, often in its save.
     const death = kill % 5 === 4 ? { steps: 0, delay: next(400) } : { steps: 1 + next(3), delay: next(12) };
-    if ((await live([script, run, model, steps], death)) === "SIGKILL") struck += 1;
+    // Captured steps and plain ones in turn: either goes on where the other was struck.
+    const mode = kill % 2 === 0 ? "captured" : "plain";
+    if ((await live([script, run, model, steps, mode], death)) === "SIGKILL") struck += 1;
     const names = await readdir(root).catch(() => []);
     if (names.some((name) => name.startsWith("."))) duringSaves += 1;
   }
   const stepsBefore = (await listCheckpoints(root)).at(-1)?.step ?? 0;
-  await live([script, run, model, steps]);
+  await live([script, run, model, steps, "captured"]);
   const straight = join(dir, "straight");
   await live([script, straight, model, steps]);
   return {

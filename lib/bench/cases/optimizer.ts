@@ -44,7 +44,7 @@ function adamw(name: string, momentDtype: ComputeDtype, stochasticSeed: number):
     return {
       shape: shapeOf(total),
       bytes,
-      call: bound("adamw", table.tensor, null, table.rows, ...options),
+      call: bound("adamw", table.tensor, null, null, table.rows, ...options),
     };
   });
 }
@@ -61,7 +61,7 @@ export const OPTIMIZER_CASES: readonly KernelCase[] = [
   adamw("adamw stochastic rounding", "bf16", 1),
   kernelCase("sgd", (sizes, dtype) => {
     const { table, bytes, total } = parameters(sizes, dtype, { moments: 1, updated: true });
-    const call = bound("sgd", table.tensor, null, table.rows, 1e-6, 0.9, 0, 0.1, 0, 2);
+    const call = bound("sgd", table.tensor, null, null, table.rows, 1e-6, 0.9, 0, 0.1, 0, 2);
     return { shape: shapeOf(total), bytes, call };
   }),
 ];

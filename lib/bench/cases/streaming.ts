@@ -121,7 +121,7 @@ export const STREAMING_CASES: readonly KernelCase[] = [
     return {
       shape: shapeText(rows, width),
       bytes: 2 * x.size * bytesOf(dtype),
-      call: bound("dropout", x, y, x.size, dtype, 0.1, 1, 2),
+      call: bound("dropout", x, y, null, x.size, dtype, 0.1, 1, 2),
     };
   }),
 ];

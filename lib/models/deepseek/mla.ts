@@ -12,6 +12,7 @@ import { type RotaryTable, rope } from "../../tensor/ops/rope.js";
 import { reshape } from "../../tensor/ops/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import type { TokenInput } from "../causal-lm.js";
+import { type Checkpointing, discarded } from "../checkpointing.js";
 import type { DeepseekConfig } from "./config.js";
 
 // The norms of the two latents keep this ε whatever rms_norm_eps says, as in transformers.
@@ -72,7 +73,7 @@ export class LatentAttention extends Module {
     }); // [tokens, heads, nope + rope]
   }
 
-  forward(x: Tensor, input: TokenInput, table: RotaryTable): Tensor {
+  forward(x: Tensor, input: TokenInput, table: RotaryTable, checkpointing: Checkpointing = false): Tensor {
     const { heads, nopeSize, ropeSize, valueSize, ropeInterleaved, scale } = this._config;
     const q = this.queries(x, input, table);
     const { latent, sharedKey } = splitLatent(
@@ -111,6 +112,7 @@ export class LatentAttention extends Module {
       },
       { segments: input.segments, scale },
     );
+    discarded(checkpointing, "mla_up_proj", kv, () => this.kvBProj.forward(latent));
     return this.oProj.forward(reshape(out, [-1, heads * valueSize]));
   }
 

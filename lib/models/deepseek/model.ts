@@ -12,6 +12,7 @@ import { full } from "../../tensor/ops/create.js";
 import { add, clamp, mulScalar, where } from "../../tensor/ops/elementwise.js";
 import { linear } from "../../tensor/ops/linear.js";
 import { linearCrossEntropy } from "../../tensor/ops/loss.js";
+import type { NormWithResidual } from "../../tensor/ops/norm.js";
 import type { RotaryTable } from "../../tensor/ops/rope.js";
 import { concat, slice } from "../../tensor/ops/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
@@ -22,9 +23,10 @@ import {
   type ModelLoss,
   type TokenInput,
 } from "../causal-lm.js";
+import { type Checkpointing, discarded, isFull, recomputed } from "../checkpointing.js";
 import type { RawConfig } from "../config.js";
 import { denseFacts } from "../facts.js";
-import { KvCache } from "../kv-cache.js";
+import type { CacheLayout } from "../kv-cache.js";
 import { GatedMlp } from "../llama.js";
 import { type DeepseekConfig, parseDeepseekConfig } from "./config.js";
 import { LatentAttention } from "./mla.js";
@@ -38,6 +40,8 @@ interface Pass {
   rows: number;
   /** i32 [tokens], negative for tokens that are no load of their experts (padding, places whose next token is not known); null when all are. */
   counted: Tensor | null;
+  /** Parts of a block that are computed again; whole blocks are the caller's matter. */
+  checkpointing: Checkpointing;
 }
 
 class Block extends Module {
@@ -60,18 +64,27 @@ class Block extends Module {
 
   /** The block's two residual sums; returns what it adds last, the stream before that, and the balance losses. */
   forward(delta: Tensor, residual: Tensor | null, pass: Pass): Tensor[] {
-    const first =
+    const keeping = pass.checkpointing;
+    const before = (): NormWithResidual =>
       residual === null
         ? { y: this.inputLayernorm.forward(delta), sum: delta }
         : this.inputLayernorm.forwardAdd(delta, residual);
-    const attended = this.selfAttn.forward(first.y, pass.input, pass.table);
-    const second = this.postAttentionLayernorm.forwardAdd(attended, first.sum);
-    const losses: Tensor[] = [];
-    const out =
-      this.mlp instanceof MoeMlp
-        ? this.mlp.forward(second.y, pass.rows, losses, pass.counted)
-        : this.mlp.forward(second.y);
+    const first = before();
+    const attention = (x: Tensor): Tensor => this.selfAttn.forward(x, pass.input, pass.table, keeping);
+    const attended = recomputed(keeping, "attention", attention, first.y);
+    discarded(keeping, "norm", first.y, () => before().y);
+    const between = (): NormWithResidual => this.postAttentionLayernorm.forwardAdd(attended, first.sum);
+    const second = between();
+    const [out, ...losses] = recomputed(keeping, "mlp", (x) => this.feedForward(x, pass), second.y);
+    discarded(keeping, "norm", second.y, () => between().y);
     return [out, second.sum, ...losses];
+  }
+
+  /** The feed-forward layer's output and the balance losses. */
+  private feedForward(x: Tensor, pass: Pass): Tensor[] {
+    if (!(this.mlp instanceof MoeMlp)) return [this.mlp.forward(x, pass.checkpointing)];
+    const losses: Tensor[] = [];
+    return [this.mlp.forward(x, pass.rows, losses, pass.counted, pass.checkpointing), ...losses];
   }
 }
 
@@ -156,7 +169,13 @@ export class Deepseek extends CausalLM<RawConfig> {
   }
 
   private pass(input: TokenInput, rows: number): Pass {
-    return { input, table: this._rotary.get(input.length), rows, counted: null };
+    return {
+      input,
+      table: this._rotary.get(input.length),
+      rows,
+      counted: null,
+      checkpointing: this.checkpointing,
+    };
   }
 
   private trunk(pass: Pass, losses: Tensor[]): Tensor {
@@ -164,7 +183,7 @@ export class Deepseek extends CausalLM<RawConfig> {
     let residual: Tensor | null = null;
     for (const block of this.model.layers.slice(0, this._parsed.layers)) {
       const before: Tensor[] = residual === null ? [delta] : [delta, residual];
-      const [next, sum, ...balance]: Tensor[] = this.checkpointing
+      const [next, sum, ...balance]: Tensor[] = isFull(this.checkpointing)
         ? checkpoint((d, r) => block.forward(d, r ?? null, pass), ...before)
         : block.forward(delta, residual, pass);
       delta = next;
@@ -272,9 +291,9 @@ export class Deepseek extends CausalLM<RawConfig> {
     return { next, wanted, counted };
   }
 
-  newCache(sequences: number, maxLength: number): KvCache {
+  cacheLayout(): CacheLayout {
     const { layers, latentWidth, ropeSize } = this._parsed;
-    return new KvCache({ layers, widths: [latentWidth, ropeSize], dtype: this.dtype }, sequences, maxLength);
+    return { layers, widths: [latentWidth, ropeSize], dtype: this.dtype };
   }
 
   facts(): ModelFacts {

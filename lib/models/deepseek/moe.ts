@@ -13,6 +13,7 @@ import {
   updateRouterBias,
 } from "../../tensor/ops/moe.js";
 import type { Tensor } from "../../tensor/tensor.js";
+import { type Checkpointing, discarded } from "../checkpointing.js";
 import { GatedMlp } from "../llama.js";
 import type { DeepseekConfig } from "./config.js";
 
@@ -72,9 +73,13 @@ class Experts extends Module {
   }
 
   /** x [rows, width] in order of expert → [rows, width]. */
-  forward(x: Tensor, dispatch: Dispatch): Tensor {
-    const h = gatedPacked(groupedLinear(x, this.gateUpProj, dispatch.offsets), this._config.activation);
-    return groupedLinear(h, this.downProj, dispatch.offsets);
+  forward(x: Tensor, dispatch: Dispatch, checkpointing: Checkpointing): Tensor {
+    const gateUp = groupedLinear(x, this.gateUpProj, dispatch.offsets); // [rows, 2·inner]
+    const activate = (): Tensor => gatedPacked(gateUp, this._config.activation);
+    const h = activate();
+    const y = groupedLinear(h, this.downProj, dispatch.offsets);
+    discarded(checkpointing, "activation", h, activate);
+    return y;
   }
 }
 
@@ -104,7 +109,13 @@ export class MoeMlp extends Module {
    * x [tokens, width] → [tokens, width]; balance losses are appended to `losses` while training. `rows` sequences make up the batch; tokens where
    * `counted` is negative do not count as load.
    */
-  forward(x: Tensor, rows: number, losses: Tensor[], counted: Tensor | null): Tensor {
+  forward(
+    x: Tensor,
+    rows: number,
+    losses: Tensor[],
+    counted: Tensor | null,
+    checkpointing: Checkpointing = false,
+  ): Tensor {
     const { router, experts, version, balanceAlpha, balancePerSequence } = this._config;
     const logits = linearF32(x, this.gate.weight); // f32 [tokens, experts]
     const routing = route(logits, this.gate.eScoreCorrectionBias, router);
@@ -116,8 +127,8 @@ export class MoeMlp extends Module {
       );
     }
     const dispatch = sortByExpert(routing.ids, experts, this.training ? this.gate._load : null, counted);
-    const routed = this.experts.forward(permuteTokens(x, dispatch), dispatch);
-    return combineTokens(routed, routing.weights, dispatch, this.sharedExperts.forward(x));
+    const routed = this.experts.forward(permuteTokens(x, dispatch), dispatch, checkpointing);
+    return combineTokens(routed, routing.weights, dispatch, this.sharedExperts.forward(x, checkpointing));
   }
 
   /** Moves the selection bias towards balance and clears the counts. */

@@ -32,12 +32,29 @@ export function segmentsOf(lengths: readonly number[]): Segments {
   return { cu: tensor(cu), count: lengths.length };
 }
 
+/** Rows of the keys that lie in pages of equal size, anywhere in one pool. */
+export interface KeyPages {
+  /** i32 [segments, columns]: key j of segment s is row `table[s, ⌊j/size⌋]·size + j mod size` of the keys and values. Entries behind the last key are not read. */
+  table: Tensor;
+  /** Rows of a page: a power of two. */
+  size: number;
+  /** Pages of the pool. */
+  count: number;
+}
+
+/** Where the keys of each segment lie, when not where its queries do. */
+export type KeySegments =
+  /** Starts, i32 [count + 1]; [count] when `lengths`, i32 [count], is given. */
+  | { cu: Tensor; lengths?: Tensor; pages?: undefined }
+  /** Pages; such attention has no gradient. */
+  | { pages: KeyPages; lengths: Tensor; cu?: undefined };
+
 /** Options common to every form of attention. */
 export interface AttentionOptions {
   /** Query and key segments; equal for self-attention. */
   segments: Segments;
-  /** Key segments when they differ from the queries' (a cache): starts `cu` i32 [count + 1], or [count] when `lengths` is given. */
-  keySegments?: { cu: Tensor; lengths?: Tensor };
+  /** Key segments when they differ from the queries' (a cache). */
+  keySegments?: KeySegments;
   /** Factor of the scores. Default 1/√(query head size). */
   scale?: number;
   /** Keys after the query are masked; query and key segments are aligned at their ends. Default true. */
@@ -80,6 +97,21 @@ function at(part: HeadPart, t: Tensor = part.tensor): Tensor {
     [Math.max(0, t.size - offset)],
     t.size === 0 ? 0 : offset * BYTES[t.dtype as "f32" | "bf16"],
   );
+}
+
+/** Checks a page table against the number of segments and the rows of the pool. */
+function checkPages({ table, size, count }: KeyPages, segments: number, rows: number): void {
+  const op = "attention";
+  requireDtype(op, "pages.table", table, "i32");
+  if (table.rank !== 2 || table.shape[0] !== segments) {
+    wrongShape(op, "pages.table", `[${segments}, columns]`, table.shape);
+  }
+  if (count * size > rows) {
+    throw new ShapeError(
+      `attention: a pool of ${count} pages of ${size} rows needs ${count * size} rows of keys, got ${rows}.`,
+      { pages: count, pageSize: size, rows },
+    );
+  }
 }
 
 /**
@@ -125,8 +157,10 @@ export function attentionParts(inputs: AttentionInputs, options: AttentionOption
   const keyTokens = k.row === 0 ? 0 : k.tensor.size / k.row;
   const scale = options.scale ?? 1 / Math.sqrt(q.size);
   const out = emptyLike(q.tensor, [tokens, q.heads, v.size]);
-  const lse = emptyLike(q.tensor, [q.heads, tokens], "f32");
   const cuK = keySegments?.cu ?? segments.cu;
+  const pages = keySegments?.pages;
+  const lse = pages === undefined ? emptyLike(q.tensor, [q.heads, tokens], "f32") : undefined;
+  if (pages !== undefined) checkPages(pages, segments.count, keyTokens);
   const sizes = [q.heads, k.heads, q.size, v.size, shared];
   const strides = [q.row, q.head, k.row, k.head, v.row, v.head, q.heads * v.size, v.size, shared];
   const tail = [scale, softcap, flag(causal), window, code(q.tensor)];
@@ -139,15 +173,18 @@ export function attentionParts(inputs: AttentionInputs, options: AttentionOption
     segments.cu.use(),
     cuK.use(),
     optional(keySegments?.lengths),
+    optional(pages?.table),
     out.use(),
-    lse.use(),
+    optional(lse),
     segments.count,
     tokens,
     ...sizes,
     ...strides,
+    ...(pages === undefined ? [0, 0, 0] : [pages.size, pages.table.shape[1], pages.count]),
     ...tail,
   );
   for (const view of views) view.dispose();
+  if (lse === undefined) return out;
   const tensors = [...new Set([q.tensor, k.tensor, v.tensor, ...(kShared ? [kShared.tensor] : [])])];
   record(
     "attention",

@@ -1,8 +1,10 @@
 /** Matrix products: linear layers, batched products, grouped products over expert segments. */
 
 import { ShapeError } from "../../errors.js";
+import { inCategory } from "../../native/accounting.js";
 import { DTYPE_BYTES } from "../../native/dtype.js";
 import { type GradientSink, record } from "../autograd.js";
+import { uncaptured } from "../capture.js";
 import { keep } from "../scope.js";
 import { showShape, type Tensor } from "../tensor.js";
 import {
@@ -70,11 +72,14 @@ function onesRow(like: Tensor, length: number): Tensor {
   const key = `${like.device} ${like.dtype}`;
   let ones = onesRows.get(key);
   if (ones === undefined || ones.size < length) {
-    const grown = emptyLike(like, [1, Math.max(length, 2 * (ones?.size ?? 0))]);
+    const room = Math.max(length, 2 * (ones?.size ?? 0));
+    const grown = uncaptured(like.device, () => {
+      const row = inCategory("other", () => emptyLike(like, [1, room]));
+      run(like, "fill", row.use(), row.size, code(like), 1);
+      return row;
+    });
     ones?.dispose();
-    ones = grown;
-    keep(ones);
-    run(like, "fill", ones.use(), ones.size, code(like), 1);
+    ones = keep(grown);
     onesRows.set(key, ones);
   }
   return ones;

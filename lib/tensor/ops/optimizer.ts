@@ -3,9 +3,11 @@
  * stands in native/core/kernels/optimizer.h.
  */
 
+import { inCategory } from "../../native/accounting.js";
 import { addon, typedError } from "../../native/addon.js";
 import { DTYPE_CODE } from "../../native/dtype.js";
-import { empty, type Tensor } from "../tensor.js";
+import { keep } from "../scope.js";
+import { empty, emptyFresh, type Tensor } from "../tensor.js";
 import { emptyLike, flag, optional, requireDtype, requireSameDevice, run } from "./kernel.js";
 
 /** One parameter with everything that its update reads and writes. All tensors have the parameter's number of elements. */
@@ -42,6 +44,7 @@ export function parameterTable(rows: readonly ParameterRow[]): ParameterTable {
     requireDtype(op, "parameter", parameter, "f32", "bf16");
     requireDtype(op, "gradient", gradient, "f32");
     requireSameDevice(op, rows[0].parameter, parameter, gradient, firstMoment, secondMoment, master);
+    for (const state of [firstMoment, secondMoment, master]) state?.claim.assign("moments");
     words.set(
       [
         parameter.use(),
@@ -57,7 +60,8 @@ export function parameterTable(rows: readonly ParameterRow[]): ParameterTable {
       i * KINDS.length,
     );
   });
-  const tensor = empty([rows.length, KINDS.length], { dtype: "i64", device: rows[0].parameter.device });
+  const { device } = rows[0].parameter;
+  const tensor = inCategory("other", () => empty([rows.length, KINDS.length], { dtype: "i64", device }));
   try {
     addon().writePointers(tensor.use(), words, KINDS);
   } catch (error) {
@@ -77,6 +81,38 @@ export function gradientNorm(table: ParameterTable, maxNorm: number): { norm: Te
   return { norm, clip };
 }
 
+/**
+ * Rate and number of a step in device memory, for steps that are captured and replayed; two f64 words in a tensor of dtype i64. `step` and `lr` of the call
+ * are not used then.
+ */
+export class StepSchedule {
+  private readonly tensor: Tensor;
+
+  /** In memory of its own on the device of `like`; lives until it is disposed. */
+  constructor(like: Tensor) {
+    this.tensor = keep(emptyFresh([2], { dtype: "i64", device: like.device }));
+  }
+
+  /** @internal The tensor's handle. */
+  use(): number {
+    return this.tensor.use();
+  }
+
+  /** Sets rate and number of the steps queued from now on. */
+  set(lr: number, step: number): void {
+    try {
+      addon().write(this.tensor.use(), 0, Float64Array.of(lr, step));
+    } catch (error) {
+      throw typedError(error);
+    }
+  }
+
+  /** Frees it. */
+  dispose(): void {
+    this.tensor.dispose();
+  }
+}
+
 /** Scalars of one Adam step. */
 export interface AdamStep {
   lr: number;
@@ -92,13 +128,19 @@ export interface AdamStep {
 }
 
 /** Updates parameters and moments in place. */
-export function adamStep(table: ParameterTable, clip: Tensor | null, step: AdamStep): void {
+export function adamStep(
+  table: ParameterTable,
+  clip: Tensor | null,
+  step: AdamStep,
+  schedule: StepSchedule | null = null,
+): void {
   const { lr, betas, eps, weightDecay, l2, stochasticSeed } = step;
   run(
     table.tensor,
     "adamw",
     table.tensor.use(),
     optional(clip),
+    schedule?.use() ?? 0,
     table.rows,
     lr,
     betas[0],
@@ -123,13 +165,19 @@ export interface SgdStep {
 }
 
 /** Updates parameters and momentum buffers in place. */
-export function sgdStep(table: ParameterTable, clip: Tensor | null, step: SgdStep): void {
+export function sgdStep(
+  table: ParameterTable,
+  clip: Tensor | null,
+  step: SgdStep,
+  schedule: StepSchedule | null = null,
+): void {
   const { lr, momentum, dampening, weightDecay, nesterov } = step;
   run(
     table.tensor,
     "sgd",
     table.tensor.use(),
     optional(clip),
+    schedule?.use() ?? 0,
     table.rows,
     lr,
     momentum,

@@ -3,10 +3,10 @@
 import { ConfigError } from "../../errors.js";
 import { DTYPE_CODE } from "../../native/dtype.js";
 import { record } from "../autograd.js";
-import { nextDraw } from "../random.js";
+import { nextDraw, nextPlainDraw } from "../random.js";
 import { empty, type Shape, type Tensor, type TensorOptions } from "../tensor.js";
 import { RANDOM_KINDS } from "./codes.js";
-import { code, emptyLike, requireDtype, run } from "./kernel.js";
+import { code, emptyLike, optional, requireDtype, run } from "./kernel.js";
 
 function draw(
   shape: Shape,
@@ -15,8 +15,8 @@ function draw(
   p1: number,
   options: TensorOptions,
 ): Tensor {
+  const { seed, offset } = nextPlainDraw(kind);
   const out = empty(shape, options);
-  const { seed, offset } = nextDraw();
   run(out, "random", out.use(), out.size, DTYPE_CODE[out.dtype], RANDOM_KINDS[kind], seed, offset, p0, p1);
   return out;
 }
@@ -46,13 +46,13 @@ export function dropout(x: Tensor, p: number): Tensor {
   if (!(p >= 0 && p <= 1)) throw new ConfigError(`dropout: p must lie in [0, 1], got ${p}.`, { p });
   if (p === 0) return x;
   requireDtype("dropout", "x", x, "f32", "bf16");
-  const { seed, offset } = nextDraw();
+  const { seed, offset, counter } = nextDraw();
   const y = emptyLike(x);
-  run(x, "dropout", x.use(), y.use(), x.size, code(x), p, seed, offset);
+  run(x, "dropout", x.use(), y.use(), optional(counter), x.size, code(x), p, seed, offset);
   record("dropout", [x], [y], ([dy], sink) => {
     if (dy === null || !sink.wants(x)) return;
     const dx = emptyLike(x);
-    run(x, "dropout", dy.use(), dx.use(), x.size, code(x), p, seed, offset);
+    run(x, "dropout", dy.use(), dx.use(), optional(counter), x.size, code(x), p, seed, offset);
     sink.give(x, dx);
   });
   return y;

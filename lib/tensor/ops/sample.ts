@@ -1,7 +1,7 @@
 /** Drawing tokens from logits, on the device. */
 
 import { ConfigError, didYouMean } from "../../errors.js";
-import { nextDraw } from "../random.js";
+import { nextPlainDraw } from "../random.js";
 import type { Tensor } from "../tensor.js";
 import { code, emptyLike, requireDtype, rowsOf, run, widthOf, wrongShape } from "./kernel.js";
 
@@ -60,7 +60,9 @@ export function sampleTokens(logits: Tensor, options: SampleOptions = {}): Sampl
     wrongShape("sampleTokens", "logits", "[..., vocab]", logits.shape);
   const { temperature = 1, topK = 0, topP = 1, minP = 0 } = options;
   const { seed, offset } =
-    options.seed === undefined ? nextDraw() : { seed: options.seed, offset: options.offset ?? 0 };
+    options.seed === undefined
+      ? nextPlainDraw("sample")
+      : { seed: options.seed, offset: options.offset ?? 0 };
   const shape = logits.shape.slice(0, -1);
   const ids = emptyLike(logits, shape, "i32");
   const logProbs = emptyLike(logits, shape, "f32");

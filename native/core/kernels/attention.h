@@ -15,6 +15,12 @@ namespace anneal {
 // (MLA), the last sharedDim channels of every head's key come from kShared [row·kSharedRow + c], common to
 // all heads, and k holds only the first qkDim − sharedDim channels. f32 or bf16; scores, softmax and
 // accumulation in f32. lse: f32 [heads, tokensQ].
+//
+// With pages, key row j of segment s is row pages[s, j / pageSize]·pageSize + j mod pageSize of k, v and
+// kShared, which are pools of pageCount pages; cuK is ignored and may be null. pageSize is a power of two,
+// pageColumns·pageSize at least every length. Table entries behind a segment's last key are not read. A page
+// id outside [0, pageCount) that a segment with queries has keys in is an error, which names the entry's
+// position in the table.
 struct AttentionForwardArgs {
   const void* q;
   const void* k;
@@ -23,10 +29,12 @@ struct AttentionForwardArgs {
   const void* cuQ;       // i32 [segments + 1], non-decreasing
   const void* cuK;       // i32 [segments + 1], or [segments] starts when kLengths is given
   const void* kLengths;  // i32 [segments] or null
+  const void* pages;     // i32 [segments, pageColumns] or null; needs kLengths
   void* o;
   void* lse;  // or null
   int64_t segments, tokensQ, heads, kvHeads, qkDim, vDim, sharedDim;
   int64_t qRow, qHead, kRow, kHead, vRow, vHead, oRow, oHead, kSharedRow;
+  int64_t pageSize, pageColumns, pageCount;  // without pages not read
   double scale, softcap;
   int64_t causal, window, dtype;
 };

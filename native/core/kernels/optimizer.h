@@ -36,7 +36,8 @@ struct GradNormArgs {
 // moments by Philox(seed, step, element). bf16 parameters round to nearest.
 struct AdamWArgs {
   const void* table;
-  const void* clip;  // f32 [1] or null
+  const void* clip;      // f32 [1] or null
+  const void* schedule;  // f64 [2]: lr and step, which are then read when the kernel runs; or null
   int64_t entries;
   double lr, beta1, beta2, eps, weightDecay;
   int64_t step, l2, stochasticSeed;  // stochasticSeed 0: round to nearest
@@ -46,7 +47,8 @@ struct AdamWArgs {
 // lr·(g + μ·buffer) with nesterov. The buffer is firstMoment; momentum 0 needs none.
 struct SgdArgs {
   const void* table;
-  const void* clip;  // f32 [1] or null
+  const void* clip;      // f32 [1] or null
+  const void* schedule;  // f64 [2]: lr and step, as in AdamWArgs; or null
   int64_t entries;
   double lr, momentum, dampening, weightDecay;
   int64_t nesterov, step;

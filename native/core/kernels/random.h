@@ -27,6 +27,7 @@ struct RandomArgs {
 struct DropoutArgs {
   const void* x;
   void* y;
+  const void* counter;  // i64 [1], added to offset when the kernel runs; or null
   int64_t n, dtype;
   double p;
   int64_t seed, offset;

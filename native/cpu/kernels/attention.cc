@@ -5,6 +5,7 @@
 
 #include "core/backend.h"
 #include "core/dtype.h"
+#include "cpu/attention_pages.h"
 #include "cpu/attention_plan.h"
 #include "cpu/attention_rows.h"
 #include "cpu/attention_scratch.h"
@@ -24,13 +25,15 @@ struct Segment {
   int64_t queryBegin, queries, keyBegin, keys;
   bool flat;  // a block's lanes run over the heads of a group too; else a block holds queries of one head
   int64_t blocks, splits;
+  static constexpr int64_t kSplitKeys = 512;
+  KeyPlaces places;
 
-  Segment(const AttentionForwardArgs& a, int64_t s) {
+  Segment(const AttentionForwardArgs& a, int64_t s) : places(a, s) {
     const auto* cuQ = static_cast<const int32_t*>(a.cuQ);
     const auto* cuK = static_cast<const int32_t*>(a.cuK);
     queryBegin = cuQ[s];
     queries = cuQ[s + 1] - queryBegin;
-    keyBegin = cuK[s];
+    keyBegin = a.pages != nullptr ? 0 : cuK[s];
     keys = a.kLengths != nullptr ? static_cast<const int32_t*>(a.kLengths)[s] : cuK[s + 1] - keyBegin;
     const int64_t group = (a.heads + a.kvHeads - 1) / a.kvHeads;
     flat = queries < kQueryBlock / 2;
@@ -38,8 +41,6 @@ struct Segment {
                   : group * ((queries + kQueryBlock - 1) / kQueryBlock);
     splits = flat && blocks == 1 && keys > kSplitKeys * 3 / 2 ? (keys + kSplitKeys - 1) / kSplitKeys : 1;
   }
-
-  static constexpr int64_t kSplitKeys = 512;
 };
 
 // The queries of one work item, one a lane.
@@ -130,15 +131,13 @@ void attendBlock(const AttentionForwardArgs& a, const Mask& mask, const Segment&
 
   firstKey = std::max(firstKey, positions.firstKey(mask));
   lastKey = std::min(lastKey, positions.lastKey(mask, segment.keys));
+  const FirstKey<T> from(a, segment.keyBegin, kvHead);
   for (int64_t begin = firstKey; begin < lastKey; begin += kKeyBlock) {
-    const int64_t end = std::min(begin + kKeyBlock, lastKey), row = segment.keyBegin + begin;
-    const T* shared = a.sharedDim > 0 ? static_cast<const T*>(a.kShared) + row * a.kSharedRow : nullptr;
-    const Rows keys =
-        keyRows(scratch.keys, scratch.keyRow, static_cast<const T*>(a.k) + row * a.kRow + kvHead * a.kHead,
-                a.kRow, a.qkDim - a.sharedDim, shared, a.kSharedRow, a.sharedDim, end - begin);
-    const Rows values =
-        blockRows(scratch.values, scratch.valueRow,
-                  static_cast<const T*>(a.v) + row * a.vRow + kvHead * a.vHead, a.vRow, end - begin, a.vDim);
+    const int64_t end = std::min(begin + kKeyBlock, lastKey);
+    const Rows keys = placedRows(scratch.keys, scratch.keyRow, segment.places, begin, end - begin, from.own,
+                                 a.kRow, a.qkDim - a.sharedDim, from.shared, a.kSharedRow, a.sharedDim);
+    const Rows values = placedRows<T>(scratch.values, scratch.valueRow, segment.places, begin, end - begin,
+                                      from.value, a.vRow, a.vDim, nullptr, 0, 0);
 
     Run runs[kMaxRuns];
     const int runCount = positions.runs(mask, begin, end, runs);
@@ -212,26 +211,26 @@ void attendFewRows(const AttentionForwardArgs& a, const Mask& mask, const Segmen
     for (int64_t c = 0; c < ownDim; ++c) to[c] = scale * toFloat(block.q[r][c]);
     for (int64_t c = 0; c < a.sharedDim; ++c) to[ownRow + c] = scale * toFloat(block.q[r][ownDim + c]);
   }
-  RowsJob<T> job{};
-  job.keys = static_cast<const T*>(a.k) + segment.keyBegin * a.kRow + kvHead * a.kHead;
-  job.sharedKeys =
-      a.sharedDim > 0 ? static_cast<const T*>(a.kShared) + segment.keyBegin * a.kSharedRow : nullptr;
-  job.values = static_cast<const T*>(a.v) + segment.keyBegin * a.vRow + kvHead * a.vHead;
-  job.keyStride = a.kRow;
-  job.sharedStride = a.kSharedRow;
-  job.valueStride = a.vRow;
-  job.ownDim = ownDim;
-  job.sharedDim = a.sharedDim;
-  job.valueDim = a.vDim;
-  job.begin = std::max(firstKey, block.positions.firstKey(mask));
-  job.end = std::min(lastKey, block.positions.lastKey(mask, segment.keys));
-  job.positions = block.positions.at;
-  job.queries = scratch.q;
-  job.scores = scratch.scores;
-  job.o = scratch.o;
-  job.maxima = scratch.maxima;
-  job.sums = scratch.sums;
-  job.cap = static_cast<float>(a.softcap);
+  const FirstKey<T> from(a, segment.keyBegin, kvHead);
+  const RowsJob<T> job{.keys = from.own,
+                       .sharedKeys = from.shared,
+                       .values = from.value,
+                       .keyStride = a.kRow,
+                       .sharedStride = a.kSharedRow,
+                       .valueStride = a.vRow,
+                       .ownDim = ownDim,
+                       .sharedDim = a.sharedDim,
+                       .valueDim = a.vDim,
+                       .places = segment.places,
+                       .begin = std::max(firstKey, block.positions.firstKey(mask)),
+                       .end = std::min(lastKey, block.positions.lastKey(mask, segment.keys)),
+                       .positions = block.positions.at,
+                       .queries = scratch.q,
+                       .scores = scratch.scores,
+                       .o = scratch.o,
+                       .maxima = scratch.maxima,
+                       .sums = scratch.sums,
+                       .cap = static_cast<float>(a.softcap)};
   attendCounted<1>(block.count, job, mask);
 }
 
@@ -383,6 +382,7 @@ int attentionForward(KernelContext* context, const void* args) {
     return fail(context, "attentionForward: kvHeads must lie in 1..heads = %lld, got %lld",
                 static_cast<long long>(a.heads), static_cast<long long>(a.kvHeads));
   }
+  if (checkPages(context, a) != 0) return 1;
   switch (a.dtype) {
     case kF32:
       return forward<float>(a);

@@ -111,9 +111,22 @@ void adamSpan(const AdamStep& step, float* __restrict theta, bf16* __restrict pa
   }
 }
 
+// What changes from step to step: from device memory where the call names some, else from the call.
+struct Schedule {
+  double lr;
+  int64_t step;
+};
+
+template <typename Args>
+Schedule scheduleOf(const Args& args) {
+  if (args.schedule == nullptr) return {args.lr, args.step};
+  const double* words = static_cast<const double*>(args.schedule);
+  return {words[0], static_cast<int64_t>(words[1])};
+}
+
 template <typename Moment, bool kRounded>
-void adamChunk(const AdamWArgs& args, const AdamStep& step, const ParameterEntry& entry, int64_t first,
-               int64_t n, int64_t chunk) {
+void adamChunk(const AdamWArgs& args, int64_t number, const AdamStep& step, const ParameterEntry& entry,
+               int64_t first, int64_t n, int64_t chunk) {
   float* theta = static_cast<float*>(kRounded ? entry.master : entry.parameter) + first;
   bf16* parameter = kRounded ? static_cast<bf16*>(entry.parameter) + first : nullptr;
   const float* g = static_cast<const float*>(entry.gradient) + first;
@@ -125,7 +138,7 @@ void adamChunk(const AdamWArgs& args, const AdamStep& step, const ParameterEntry
       alignas(64) uint32_t words[kRandomWords];
       for (int64_t i = 0; i < n; i += kRandomWords) {
         philoxWords(static_cast<uint64_t>(args.stochasticSeed), static_cast<uint64_t>(chunk * kChunk + i) / 4,
-                    static_cast<uint64_t>(args.step), words);
+                    static_cast<uint64_t>(number), words);
         adamSpan<Moment, kRounded, true>(step, theta + i, kRounded ? parameter + i : nullptr, g + i, m + i,
                                          v + i, words, n - i < kRandomWords ? n - i : kRandomWords);
       }
@@ -155,8 +168,9 @@ int checkTable(KernelContext* context, const char* kernel, const ParameterEntry*
 int adamw(KernelContext* context, const void* raw) {
   const AdamWArgs& args = *static_cast<const AdamWArgs*>(raw);
   const ParameterEntry* table = static_cast<const ParameterEntry*>(args.table);
-  if (args.step < 1)
-    return fail(context, "adamw: step counts from 1, got %lld", static_cast<long long>(args.step));
+  const Schedule schedule = scheduleOf(args);
+  if (schedule.step < 1)
+    return fail(context, "adamw: step counts from 1, got %lld", static_cast<long long>(schedule.step));
   if (const int status = checkTable(context, "adamw", table, args.entries)) return status;
   for (int64_t e = 0; e < args.entries; ++e) {
     if (table[e].count > 0 && (table[e].firstMoment == nullptr || table[e].secondMoment == nullptr)) {
@@ -165,7 +179,7 @@ int adamw(KernelContext* context, const void* raw) {
   }
   const float clip = args.clip == nullptr ? 1.0f : *static_cast<const float*>(args.clip);
   if (clip < 0.0f) return 0;
-  const double t = static_cast<double>(args.step);
+  const double t = static_cast<double>(schedule.step);
   const double correction1 = 1.0 - std::pow(args.beta1, t), correction2 = 1.0 - std::pow(args.beta2, t);
   AdamStep plain;
   plain.clip = clip;
@@ -173,7 +187,7 @@ int adamw(KernelContext* context, const void* raw) {
   plain.beta2 = static_cast<float>(args.beta2);
   plain.rest1 = static_cast<float>(1.0 - args.beta1);
   plain.rest2 = static_cast<float>(1.0 - args.beta2);
-  plain.rate = static_cast<float>(args.lr / correction1);
+  plain.rate = static_cast<float>(schedule.lr / correction1);
   plain.root = static_cast<float>(1.0 / std::sqrt(correction2));
   plain.eps = static_cast<float>(args.eps);
   plain.keep = 1.0f;
@@ -182,21 +196,21 @@ int adamw(KernelContext* context, const void* raw) {
   if (args.l2 != 0)
     decayed.l2 = static_cast<float>(args.weightDecay);
   else
-    decayed.keep = static_cast<float>(1.0 - args.lr * args.weightDecay);
+    decayed.keep = static_cast<float>(1.0 - schedule.lr * args.weightDecay);
   forEachChunk(table, args.entries,
                [&](const ParameterEntry& entry, int64_t first, int64_t n, int64_t chunk) {
                  const AdamStep& step = entry.decays != 0 ? decayed : plain;
                  const bool rounded = entry.parameterDtype == kBF16;
                  if (entry.momentDtype == kBF16) {
                    if (rounded)
-                     adamChunk<bf16, true>(args, step, entry, first, n, chunk);
+                     adamChunk<bf16, true>(args, schedule.step, step, entry, first, n, chunk);
                    else
-                     adamChunk<bf16, false>(args, step, entry, first, n, chunk);
+                     adamChunk<bf16, false>(args, schedule.step, step, entry, first, n, chunk);
                  } else {
                    if (rounded)
-                     adamChunk<float, true>(args, step, entry, first, n, chunk);
+                     adamChunk<float, true>(args, schedule.step, step, entry, first, n, chunk);
                    else
-                     adamChunk<float, false>(args, step, entry, first, n, chunk);
+                     adamChunk<float, false>(args, schedule.step, step, entry, first, n, chunk);
                  }
                });
   return 0;
@@ -237,10 +251,11 @@ void sgdSpan(const SgdStep& step, float* __restrict theta, const float* __restri
 int sgd(KernelContext* context, const void* raw) {
   const SgdArgs& args = *static_cast<const SgdArgs*>(raw);
   const ParameterEntry* table = static_cast<const ParameterEntry*>(args.table);
-  if (args.step < 1)
-    return fail(context, "sgd: step counts from 1, got %lld", static_cast<long long>(args.step));
+  const Schedule schedule = scheduleOf(args);
+  if (schedule.step < 1)
+    return fail(context, "sgd: step counts from 1, got %lld", static_cast<long long>(schedule.step));
   if (const int status = checkTable(context, "sgd", table, args.entries)) return status;
-  const bool momentum = args.momentum != 0.0, firstStep = args.step == 1;
+  const bool momentum = args.momentum != 0.0, firstStep = schedule.step == 1;
   for (int64_t e = 0; momentum && e < args.entries; ++e) {
     if (table[e].count > 0 && table[e].firstMoment == nullptr) {
       return fail(context, "sgd: momentum %g needs a buffer, parameter %lld has none", args.momentum,
@@ -253,7 +268,7 @@ int sgd(KernelContext* context, const void* raw) {
   step.clip = clip;
   step.keep = firstStep ? 0.0f : static_cast<float>(args.momentum);
   step.take = static_cast<float>(1.0 - args.dampening);
-  step.lr = static_cast<float>(args.lr);
+  step.lr = static_cast<float>(schedule.lr);
   step.direct = args.nesterov != 0 ? 1.0f : 0.0f;
   step.push = args.nesterov != 0 ? static_cast<float>(args.momentum) : 1.0f;
   forEachChunk(table, args.entries, [&](const ParameterEntry& entry, int64_t first, int64_t n, int64_t) {

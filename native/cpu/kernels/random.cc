@@ -117,7 +117,9 @@ int dropoutOf(const DropoutArgs& args) {
   // uniform >= p as whole numbers of 24 bits: exact, and one comparison.
   const int32_t threshold = static_cast<int32_t>(__builtin_ceil(args.p * 0x1p24));
   const float scale = args.p < 1.0 ? static_cast<float>(1.0 / (1.0 - args.p)) : 0.0f;
-  forEachGroup(args.n, args.seed, args.offset, 8, [=](int64_t first, const uint32_t* words, int64_t count) {
+  const int64_t before = args.counter == nullptr ? 0 : *static_cast<const int64_t*>(args.counter);
+  const int64_t offset = args.offset + before;
+  forEachGroup(args.n, args.seed, offset, 8, [=](int64_t first, const uint32_t* words, int64_t count) {
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i) {
       const float kept = toFloat(x[first + i]) * scale;

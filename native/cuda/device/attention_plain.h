@@ -18,9 +18,15 @@ constexpr int kPlainStaging = 4 * kPlainStage;           // two operands, two tu
 constexpr int kPlainWeights = kPlainKeys * kPlainPitch;  // probabilities or their gradients
 using Four = Vec<float, 4>;
 
+// Tokens that lie one after the other.
+struct InOrder {
+  static constexpr bool kTable = false;  // whether a look at a row costs a load
+  ANNEAL_DEVICE int row(int token) const { return token; }
+};
+
 // Rows of a tensor as a tile numbers them: row = token·rowsPerToken + head. Channels from `own` on come from
-// `shared`, which has one row a token.
-template <typename T>
+// `shared`, which has one row a token. Places: where tokens lie.
+template <typename T, typename Places = InOrder>
 struct PlainRows {
   const T* base;
   const T* shared;
@@ -28,26 +34,35 @@ struct PlainRows {
   int rows, rowsPerToken, heads;  // heads: those that exist of rowsPerToken
   int width, own;
   bool vectors;
+  Places places;
 
   ANNEAL_DEVICE int token(int row) const { return rowsPerToken == 1 ? row : row / rowsPerToken; }
   ANNEAL_DEVICE int head(int row) const { return rowsPerToken == 1 ? 0 : row % rowsPerToken; }
   ANNEAL_DEVICE bool has(int row) const { return row >= 0 && row < rows && head(row) < heads; }
   ANNEAL_DEVICE const T* at(int row, int channel) const {
-    return channel < own ? base + token(row) * stride + head(row) * headStride + channel
-                         : shared + token(row) * sharedStride + (channel - own);
+    return channel < own ? base + places.row(token(row)) * stride + head(row) * headStride + channel
+                         : shared + places.row(token(row)) * sharedStride + (channel - own);
+  }
+  // The same, where the row's place is known: for several looks at one row.
+  ANNEAL_DEVICE int64_t place(int row) const { return places.row(token(row)); }
+  ANNEAL_DEVICE const T* atPlace(int64_t place, int row, int channel) const {
+    return channel < own ? base + place * stride + head(row) * headStride + channel
+                         : shared + place * sharedStride + (channel - own);
   }
   // Channels channel .. channel + 3 of a row, zero where there is nothing.
   ANNEAL_DEVICE Four four(int row, int channel) const {
     Four value{};
     if (!has(row) || channel >= width) return value;
+    const int64_t known = Places::kTable ? place(row) : 0;
+    const auto address = [&](int c) { return Places::kTable ? atPlace(known, row, c) : at(row, c); };
     if (vectors && channel + 4 <= width) {
-      const auto raw = load<Vec<T, 4>>(at(row, channel));
+      const auto raw = load<Vec<T, 4>>(address(channel));
 #pragma unroll
       for (int i = 0; i < 4; ++i) value.lane[i] = toFloat(raw.lane[i]);
     } else {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        if (channel + i < width) value.lane[i] = toFloat(load<T>(at(row, channel + i)));
+        if (channel + i < width) value.lane[i] = toFloat(load<T>(address(channel + i)));
       }
     }
     return value;
@@ -68,7 +83,8 @@ ANNEAL_DEVICE PlainRows<T> plainQueries(const AttentionTensors<T>& a, int64_t ro
           heads,
           a.qkDim,
           a.qkDim,
-          a.qVectors};
+          a.qVectors,
+          {}};
 }
 template <typename T>
 ANNEAL_DEVICE PlainRows<T> plainKeys(const AttentionTensors<T>& a, int64_t row, int head, int rows) {
@@ -83,16 +99,25 @@ ANNEAL_DEVICE PlainRows<T> plainKeys(const AttentionTensors<T>& a, int64_t row, 
           1,
           a.qkDim,
           a.qkDim - a.sharedDim,
-          a.kVectors};
+          a.kVectors,
+          {}};
 }
 template <typename T>
 ANNEAL_DEVICE PlainRows<T> plainValues(const AttentionTensors<T>& a, int64_t row, int head, int rows) {
-  return {a.v + row * a.vRow + head * a.vHead, nullptr, a.vRow, 0, 0, rows, 1, 1, a.vDim, a.vDim, a.vVectors};
+  return {
+      a.v + row * a.vRow + head * a.vHead, nullptr, a.vRow, 0, 0, rows, 1, 1, a.vDim, a.vDim, a.vVectors, {}};
 }
 template <typename T>
 ANNEAL_DEVICE PlainRows<T> plainOutputs(const AttentionTensors<T>& a, const T* o, int64_t row, int head,
                                         int rows) {
-  return {o + row * a.oRow + head * a.oHead, nullptr, a.oRow, 0, 0, rows, 1, 1, a.vDim, a.vDim, a.oVectors};
+  return {
+      o + row * a.oRow + head * a.oHead, nullptr, a.oRow, 0, 0, rows, 1, 1, a.vDim, a.vDim, a.oVectors, {}};
+}
+// The same rows, their tokens where `places` says.
+template <typename T, typename Places>
+ANNEAL_DEVICE PlainRows<T, Places> placed(const PlainRows<T>& x, const Places& places) {
+  return {x.base,         x.shared, x.stride, x.headStride, x.sharedStride, x.rows,
+          x.rowsPerToken, x.heads,  x.width,  x.own,        x.vectors,      places};
 }
 
 ANNEAL_DEVICE int plainX() { return static_cast<int>(threadIdx.x) % 16; }
@@ -100,9 +125,9 @@ ANNEAL_DEVICE int plainY() { return static_cast<int>(threadIdx.x) / 16; }
 
 // s [16·kR, 64] = A·Bᵀ: rows a0.. of A and b0.. of B, over their channels. Begins with a barrier; `staging`
 // may be written again behind the next one.
-template <int kR, typename T>
-ANNEAL_DEVICE void plainScores(float (&s)[kR][4], const PlainRows<T>& a, int a0, const PlainRows<T>& b,
-                               int b0, float* staging) {
+template <int kR, typename T, typename Places>
+ANNEAL_DEVICE void plainScores(float (&s)[kR][4], const PlainRows<T>& a, int a0,
+                               const PlainRows<T, Places>& b, int b0, float* staging) {
   const int thread = static_cast<int>(threadIdx.x), lineB = thread % 64, stepB = thread / 64 * 4;
   const int lineA = thread % (16 * kR), stepA = thread / (16 * kR) * 4;
   const bool loadsA = stepA < kPlainDepth;
@@ -167,9 +192,9 @@ ANNEAL_DEVICE void keepWeights(float* weights, const float (&s)[kR][4]) {
 
 // o [16·kR, 64·kH] += Σ_k weights[k][row] · B[b0 + k][channel..], k < 64. A thread's channels are 4·x + 64·h
 // + …. Begins with a barrier, behind which the weights are complete.
-template <int kR, int kH, typename T>
-ANNEAL_DEVICE void plainWeighted(float (&o)[kR][kH][4], const float* weights, const PlainRows<T>& b, int b0,
-                                 int channel, float* staging) {
+template <int kR, int kH, typename T, typename Places>
+ANNEAL_DEVICE void plainWeighted(float (&o)[kR][kH][4], const float* weights, const PlainRows<T, Places>& b,
+                                 int b0, int channel, float* staging) {
   constexpr int kRow = 64 * kH;
   const int thread = static_cast<int>(threadIdx.x), line = thread / 16, column = thread % 16 * 4;
   Four next[kH];

@@ -49,6 +49,8 @@ struct AttentionWork {
   const int32_t* cuQ;
   const int32_t* cuK;
   const int32_t* kLengths;
+  const int32_t* pages;  // [segments, pageColumns] or null: as AttentionForwardArgs says
+  int pageColumns, pageShift, pageCount;
   int64_t tokensQ, tokensK;
   int segments, heads, kvHeads;
   int units, firstUnit, band;
@@ -70,6 +72,7 @@ struct AttentionSegment {
 struct AttentionPlace {
   AttentionSegment segment;
   int unit, tile, tiles;
+  int number;  // of the segment; −1 and `segments` outside
 };
 
 // The heads [first, last) that read key head `kvHead`: those h with h·kvHeads/heads = kvHead.
@@ -124,9 +127,10 @@ ANNEAL_DEVICE bool findPlace(const AttentionWork& work, int64_t index, int tileR
   AttentionSegment& segment = place.segment;
   const bool inside = low > 0 && low < last;
   segment = {0, 0, 0, 0};
+  place.number = low - 1;
   if (inside) {
     segment.queryBegin = work.cuQ[low - 1];
-    segment.keyBegin = work.cuK[low - 1];
+    if (work.pages == nullptr) segment.keyBegin = work.cuK[low - 1];
   }
   if constexpr (kOfKeys) {
     segment.keyBegin = begin;

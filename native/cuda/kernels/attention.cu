@@ -89,6 +89,13 @@ int forward(KernelContext* context, const AttentionForwardArgs& a) {
   p.tensors.oVectors = wholeVectors<T>(a.oRow, a.oHead, a.o);
   p.work = workOf(a);
   p.work.kLengths = static_cast<const int32_t*>(a.kLengths);
+  if (a.pages != nullptr) {
+    p.work.pages = static_cast<const int32_t*>(a.pages);
+    p.work.pageColumns = static_cast<int>(a.pageColumns);
+    p.work.pageCount = static_cast<int>(std::min<int64_t>(a.pageCount, INT32_MAX));
+    while (int64_t{1} << p.work.pageShift < a.pageSize) ++p.work.pageShift;
+    p.faults = faultReporter(context);
+  }
   p.o = static_cast<T*>(a.o);
   p.lse = static_cast<float*>(a.lse);
   p.splits = 1;
@@ -141,6 +148,14 @@ int attentionForward(KernelContext* context, const void* raw) {
   if (a.kvHeads < 1 || a.kvHeads > a.heads) {
     return fail(context, "attentionForward: kvHeads must lie in 1..heads = %lld, got %lld",
                 static_cast<long long>(a.heads), static_cast<long long>(a.kvHeads));
+  }
+  if (a.pages != nullptr &&
+      (a.kLengths == nullptr || a.pageSize < 1 || (a.pageSize & (a.pageSize - 1)) != 0 || a.pageCount < 1)) {
+    return fail(context,
+                "attentionForward: pages need kLengths, a page size that is a power of two and at least one "
+                "page; got %s lengths, %lld rows a page and %lld pages",
+                a.kLengths == nullptr ? "no" : "the", static_cast<long long>(a.pageSize),
+                static_cast<long long>(a.pageCount));
   }
   if (a.dtype == kF32) return forward<float>(context, a);
   if (a.dtype == kBF16) return forward<bf16>(context, a);

@@ -13,6 +13,7 @@ template <typename T>
 struct ForwardParams {
   AttentionTensors<T> tensors;
   AttentionWork work;
+  FaultReporter faults;
   T* o;
   float* lse;  // [heads, tokensQ] or null
   // Keys cut into parts: their results [splits, heads, tokensQ, vDim], normalised, and base-2 logs of their

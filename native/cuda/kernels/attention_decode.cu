@@ -3,6 +3,7 @@
 // of them. The eight warps of a block share a tile of keys for the scores, and the channels for the output,
 // which lets values of 512 channels (MLA's latent) stay in registers. The keys are cut into parts for
 // different blocks (attention_combine.cu).
+#include "cuda/device/attention_pages.h"
 #include "cuda/device/attention_plain.h"
 #include "cuda/device/attention_tile.h"
 #include "cuda/device/reduce.h"
@@ -22,15 +23,18 @@ ANNEAL_DEVICE void copyPadded(unsigned char* tile, int pitch, const Rows& source
   const int steps = (source.width + 15) / 16 * 2;
   for (int row = static_cast<int>(threadIdx.x) / 8; row < rows; row += kDecodeThreads / 8) {
     const bool live = source.has(first + row);
+    const int64_t place = live ? source.place(first + row) : 0;
     for (int piece = static_cast<int>(threadIdx.x) % 8; piece < steps; piece += 8) {
       const int channel = piece * 8, inside = live ? source.width - channel : 0;
       unsigned char* to = tile + row * pitch + piece * 16;
       if (source.vectors) {
         const uint32_t bytes = inside >= 8 ? 16 : inside <= 0 ? 0 : 2 * inside;
-        copyAsync16(sharedAddress(to), bytes == 0 ? source.base : source.at(first + row, channel), bytes);
+        copyAsync16(sharedAddress(to), bytes == 0 ? source.base : source.atPlace(place, first + row, channel),
+                    bytes);
       } else {
         for (int i = 0; i < 8; ++i) {
-          const bf16 value = i < inside ? load<bf16>(source.at(first + row, channel + i)) : bf16{};
+          const bf16 value =
+              i < inside ? load<bf16>(source.atPlace(place, first + row, channel + i)) : bf16{};
           reinterpret_cast<bf16*>(to)[i] = value;
         }
       }
@@ -51,12 +55,14 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
   const AttentionWork& work = p.work;
   AttentionPlace place;
   if (!findPlace<false>(work, blockIdx.x, kRows, place)) return;
+  checkPages(work, place, p.faults);
   const AttentionSegment& segment = place.segment;
   const HeadRange heads(place.unit, work.heads, work.kvHeads);
   const auto queries = plainQueries(p.tensors, segment.queryBegin, heads.first, segment.queries,
                                     work.rowsPerToken, heads.last - heads.first);
-  const auto keys = plainKeys(p.tensors, segment.keyBegin, place.unit, segment.keys);
-  const auto values = plainValues(p.tensors, segment.keyBegin, place.unit, segment.keys);
+  const PageMap pages{&work, place.number};
+  const auto keys = placed(plainKeys(p.tensors, segment.keyBegin, place.unit, segment.keys), pages);
+  const auto values = placed(plainValues(p.tensors, segment.keyBegin, place.unit, segment.keys), pages);
   const int first = (work.causal ? place.tiles - 1 - place.tile : place.tile) * kRows;
   const int lastRow = first + kRows < queries.rows ? first + kRows - 1 : queries.rows - 1;
   const AttentionRange range = keysSeen(work, segment, queries.token(first), queries.token(lastRow) + 1);

@@ -2,6 +2,7 @@
 // a tile of queries of one head, whose running maximum, sum and output stay in registers, and goes through
 // the keys that they see. Keys and values take turns in shared memory: values arrive while the scores are
 // computed, the next keys while probabilities meet the values.
+#include "cuda/device/attention_pages.h"
 #include "cuda/device/attention_tile.h"
 #include "cuda/device/reduce.h"
 #include "cuda/kernels/attention.h"
@@ -83,6 +84,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   const AttentionWork& work = p.work;
   AttentionPlace place;
   if (!findPlace<false>(work, blockIdx.x, Tile::kRows, place)) return;
+  checkPages(work, place, p.faults);
   const int head = place.unit, keyHead = keyHeadOf(work, head);
   // Later queries see more keys, and their tiles begin first.
   const int first = (work.causal ? place.tiles - 1 - place.tile : place.tile) * Tile::kRows;
@@ -111,7 +113,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   if (begin < range.last) {
     copyRows<Tile::kRows, Tile::kQk, Tile::kThreads>(queries, queryRows(p.tensors, segment.queryBegin, head),
                                                      first, segment.queries);
-    copyRows<kKeys, Tile::kQk, Tile::kThreads>(keys, rows->first, begin, segment.keys);
+    copyKeyRows<kKeys, Tile::kQk, Tile::kThreads>(keys, rows->first, work, rows->place.number, begin,
+                                                  segment.keys);
     commitGroup();
   }
 #pragma unroll 1
@@ -119,7 +122,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
     // The keys are there, and nobody reads the last values any more.
     waitGroups<0>();
     syncThreads();
-    copyRows<kKeys, Tile::kV, Tile::kThreads>(values, rows->second, key, segment.keys);
+    copyKeyRows<kKeys, Tile::kV, Tile::kThreads>(values, rows->second, work, rows->place.number, key,
+                                                 segment.keys);
     commitGroup();
 
     float s[kM][kKeys / 8][4] = {};
@@ -128,7 +132,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
     waitGroups<0>();
     syncThreads();
     if (key + kKeys < range.last) {
-      copyRows<kKeys, Tile::kQk, Tile::kThreads>(keys, rows->first, key + kKeys, segment.keys);
+      copyKeyRows<kKeys, Tile::kQk, Tile::kThreads>(keys, rows->first, work, rows->place.number, key + kKeys,
+                                                    segment.keys);
       commitGroup();
     }
 

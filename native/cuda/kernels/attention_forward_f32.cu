@@ -1,6 +1,7 @@
 // attention_forward_f32.cu — attentionForward on the plain cores: f32 inputs, whose products and sums are f32
 // throughout, and bf16 heads larger than the tensor-core tiles. Online softmax over tiles of 64 keys; a block
 // computes up to 128 channels of the output, and larger values take several blocks.
+#include "cuda/device/attention_pages.h"
 #include "cuda/device/attention_plain.h"
 #include "cuda/device/reduce.h"
 #include "cuda/kernels/attention.h"
@@ -20,14 +21,16 @@ __global__ void __launch_bounds__(kPlainThreads, 2)
   const AttentionWork& work = p.work;
   AttentionPlace place;
   if (!findPlace<false>(work, blockIdx.x, kRows, place)) return;
+  checkPages(work, place, p.faults);
   const AttentionSegment& segment = place.segment;
   const int keyHead = packed ? place.unit : keyHeadOf(work, place.unit);
   const HeadRange heads(keyHead, work.heads, work.kvHeads);
   const int firstHead = packed ? heads.first : place.unit;
   const auto queries = plainQueries(p.tensors, segment.queryBegin, firstHead, segment.queries,
                                     work.rowsPerToken, packed ? heads.last - heads.first : 1);
-  const auto keys = plainKeys(p.tensors, segment.keyBegin, keyHead, segment.keys);
-  const auto values = plainValues(p.tensors, segment.keyBegin, keyHead, segment.keys);
+  const PageMap pages{&work, place.number};
+  const auto keys = placed(plainKeys(p.tensors, segment.keyBegin, keyHead, segment.keys), pages);
+  const auto values = placed(plainValues(p.tensors, segment.keyBegin, keyHead, segment.keys), pages);
   const int first = (work.causal ? place.tiles - 1 - place.tile : place.tile) * kRows;
   const int lastRow = first + kRows < queries.rows ? first + kRows - 1 : queries.rows - 1;
   const int lastToken = queries.token(lastRow) + 1;

@@ -13,6 +13,8 @@
 #include "cuda/kernels/parameter_plan.h"
 #include "cuda/kernels/table.h"
 #include "cuda/launch.h"
+#include "cuda/ptx/shared.h"
+#include "cuda/ptx/sync.h"
 #include "cuda/ptx/vector.h"
 
 namespace anneal::cuda {
@@ -110,12 +112,52 @@ ANNEAL_DEVICE void updateSpan(const Rule& rule, const Arrays<Moment>& a, int n, 
   }
 }
 
-// The constants of one AdamW step: θ ← keep·θ − rate·m/(√v·root + eps), with the bias corrections inside rate
-// and root; seed and step for random bits.
-struct AdamStep {
-  float beta1, beta2, rest1, rest2, rate, root, eps, keep, l2;  // keep and l2: where weight decay applies
-  uint64_t seed, step;
+// What changes from step to step: read from device memory where the call names some (a graph is launched
+// again with the same arguments), else given by the call.
+struct Schedule {
+  const double* words;  // lr, step; or null
+  double lr;
+  int64_t step;
+
+  ANNEAL_DEVICE void read() {
+    if (words == nullptr) return;
+    lr = words[0];
+    step = static_cast<int64_t>(words[1]);
+  }
 };
+
+// base^exponent for an exponent from 0, by squaring: products alone, the same bits wherever it is computed.
+ANNEAL_DEVICE double power(double base, int64_t exponent) {
+  double result = 1.0;
+#pragma unroll 1
+  for (; exponent > 0; exponent >>= 1) {
+    if (exponent & 1) result *= base;
+    base *= base;
+  }
+  return result;
+}
+
+// The constants of one AdamW step: θ ← keep·θ − rate·m/(√v·root + eps), with the bias corrections inside rate
+// and root; seed and step for random bits. These stay the same from step to step,
+struct AdamSettings {
+  float beta1, beta2, rest1, rest2, eps, l2;  // l2: where weight decay applies
+  uint64_t seed;
+  double decay1, decay2, weightDecay;  // β₁, β₂ and λ of the decoupled decay, for the ones below
+};
+
+// and these do not.
+struct AdamRates {
+  float rate, root, keep;  // keep: where weight decay applies
+  uint64_t step;
+};
+
+ANNEAL_DEVICE AdamRates adamRates(const AdamSettings& settings, Schedule schedule) {
+  schedule.read();
+  const double correction1 = 1.0 - power(settings.decay1, schedule.step);
+  const double correction2 = 1.0 - power(settings.decay2, schedule.step);
+  return {static_cast<float>(schedule.lr / correction1), static_cast<float>(1.0 / sqrt(correction2)),
+          static_cast<float>(1.0 - schedule.lr * settings.weightDecay), static_cast<uint64_t>(schedule.step)};
+}
 
 // Adds 16 random bits below the ones that bf16 keeps and cuts them off: rounds up with probability equal to
 // the lost fraction.
@@ -129,12 +171,13 @@ template <bool kStochastic>
 struct AdamRule {
   static constexpr int kMoments = 2;
   static constexpr bool kReads = true;
-  const AdamStep& s;
+  const AdamSettings& s;
+  const AdamRates& now;
   float clip, keep, l2;
 
   ANNEAL_DEVICE PhiloxBlock words(int64_t number) const {
     if constexpr (kStochastic)
-      return philox(s.seed, static_cast<uint64_t>(number) / kGroup, s.step);
+      return philox(s.seed, static_cast<uint64_t>(number) / kGroup, now.step);
     else
       return {};
   }
@@ -143,7 +186,7 @@ struct AdamRule {
     const float old = group.theta.lane[l], gradient = clip * group.gradient.lane[l] + l2 * old;
     const float first = s.beta1 * toFloat(group.first.lane[l]) + s.rest1 * gradient;
     const float second = s.beta2 * toFloat(group.second.lane[l]) + s.rest2 * gradient * gradient;
-    group.theta.lane[l] = keep * old - s.rate * first / (sqrtf(second) * s.root + s.eps);
+    group.theta.lane[l] = keep * old - now.rate * first / (sqrtf(second) * now.root + s.eps);
     if constexpr (kStochastic && std::is_same_v<Moment, bf16>) {
       group.first.lane[l] = roundStochastic(first, words.word[l] & 0xffffu);
       group.second.lane[l] = roundStochastic(second, words.word[l] >> 16);
@@ -159,12 +202,16 @@ struct AdamRule {
 template <bool kStochastic>
 __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
     adamKernel(const ParameterEntry* table, const int32_t* starts, int entries, const float* clip,
-               AdamStep step) {
+               Schedule schedule, AdamSettings settings) {
   const float factor = clip == nullptr ? 1.0f : *clip;
   if (factor < 0.0f) return;
+  // In shared memory, because registers are short: one thread's work of less than a microsecond a block.
+  AdamRates& now = *sharedArena<AdamRates>();
+  if (threadIdx.x == 0) now = adamRates(settings, schedule);
+  syncThreads();
   forEachSpan(table, starts, entries, [&](const Span& span) {
     const ParameterEntry& entry = table[span.entry];
-    const float keep = entry.decays != 0 ? step.keep : 1.0f, l2 = entry.decays != 0 ? step.l2 : 0.0f;
+    const float keep = entry.decays != 0 ? now.keep : 1.0f, l2 = entry.decays != 0 ? settings.l2 : 0.0f;
     const auto update = [&](auto moment, auto stochastic) {
       using Moment = decltype(moment);
       const Arrays<Moment> arrays{
@@ -173,7 +220,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
           static_cast<const float*>(entry.gradient) + span.first,
           static_cast<Moment*>(entry.firstMoment) + span.first,
           static_cast<Moment*>(entry.secondMoment) + span.first};
-      updateSpan(AdamRule<decltype(stochastic)::value>{step, factor, keep, l2}, arrays, span.count,
+      updateSpan(AdamRule<decltype(stochastic)::value>{settings, now, factor, keep, l2}, arrays, span.count,
                  span.number);
     };
     if (entry.momentDtype == kBF16)
@@ -188,54 +235,70 @@ struct SgdStep {
   float decay, keep, take, lr, direct, push;
 };
 
-enum class Buffer : int { kNone, kFresh, kKept };
+struct SgdSettings {
+  double momentum, dampening, weightDecay;
+  int64_t nesterov;
+};
 
-template <Buffer kBuffer>
+ANNEAL_DEVICE SgdStep sgdStepOf(const SgdSettings& settings, const Schedule& schedule) {
+  const bool nesterov = settings.nesterov != 0;
+  const auto momentum = static_cast<float>(settings.momentum);
+  return {static_cast<float>(settings.weightDecay),
+          momentum,
+          static_cast<float>(1.0 - settings.dampening),
+          static_cast<float>(schedule.lr),
+          nesterov ? 1.0f : 0.0f,
+          nesterov ? momentum : 1.0f};
+}
+
+// kMomentum: with a buffer.
+template <bool kMomentum>
 struct SgdRule {
-  static constexpr int kMoments = kBuffer == Buffer::kNone ? 0 : 1;
-  // The first step does not read the buffer, which may hold anything.
-  static constexpr bool kReads = kBuffer == Buffer::kKept;
+  static constexpr int kMoments = kMomentum ? 1 : 0;
+  static constexpr bool kReads = true;
   const SgdStep& s;
   float clip, decay;
+  bool fresh;  // the first step, at which the buffer may hold anything
 
   ANNEAL_DEVICE PhiloxBlock words(int64_t) const { return {}; }
   template <typename Moment>
   ANNEAL_DEVICE void update(Group<Moment>& group, int l, const PhiloxBlock&) const {
     const float old = group.theta.lane[l], gradient = clip * group.gradient.lane[l] + decay * old;
     float change = gradient;
-    if constexpr (kBuffer == Buffer::kFresh) {
-      group.first.lane[l] = fromFloat<Moment>(gradient);
-      change = (s.direct + s.push) * gradient;
-    } else if constexpr (kBuffer == Buffer::kKept) {
-      const float momentum = s.keep * toFloat(group.first.lane[l]) + s.take * gradient;
+    if constexpr (kMomentum) {
+      const float before = toFloat(group.first.lane[l]);
+      const float momentum = fresh ? gradient : s.keep * before + s.take * gradient;
       group.first.lane[l] = fromFloat<Moment>(momentum);
-      change = s.direct * gradient + s.push * momentum;
+      change = fresh ? (s.direct + s.push) * gradient : s.direct * gradient + s.push * momentum;
     }
     group.theta.lane[l] = old - s.lr * change;
   }
 };
 
 // Floor: 12 bytes a parameter, 20 with momentum in f32, 2 more with a bf16 parameter ÷ bandwidth.
-template <Buffer kBuffer>
+template <bool kMomentum>
 __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
     sgdKernel(const ParameterEntry* table, const int32_t* starts, int entries, const float* clip,
-              SgdStep step) {
+              Schedule schedule, SgdSettings settings) {
   const float factor = clip == nullptr ? 1.0f : *clip;
   if (factor < 0.0f) return;
+  schedule.read();
+  const SgdStep step = sgdStepOf(settings, schedule);
+  const bool fresh = schedule.step == 1;
   forEachSpan(table, starts, entries, [&](const Span& span) {
     const ParameterEntry& entry = table[span.entry];
     const float decay = entry.decays != 0 ? step.decay : 0.0f;
     const auto update = [&](auto moment) {
       using Moment = decltype(moment);
       Moment* buffer = nullptr;
-      if constexpr (kBuffer != Buffer::kNone) buffer = static_cast<Moment*>(entry.firstMoment) + span.first;
+      if constexpr (kMomentum) buffer = static_cast<Moment*>(entry.firstMoment) + span.first;
       const Arrays<Moment> arrays{
           thetaOf(entry) + span.first,
           entry.parameterDtype == kBF16 ? static_cast<bf16*>(entry.parameter) + span.first : nullptr,
           static_cast<const float*>(entry.gradient) + span.first, buffer, nullptr};
-      updateSpan(SgdRule<kBuffer>{step, factor, decay}, arrays, span.count, span.number);
+      updateSpan(SgdRule<kMomentum>{step, factor, decay, fresh}, arrays, span.count, span.number);
     };
-    if (kBuffer != Buffer::kNone && entry.momentDtype == kBF16)
+    if (kMomentum && entry.momentDtype == kBF16)
       update(bf16{});
     else
       update(float{});
@@ -243,59 +306,50 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
 }
 
 // Plans the chunks in scratch memory and launches `kernel` over them.
-template <typename Step>
-int overTable(KernelContext* context, const void* table, const void* clip, int64_t entries, TableNeeds needs,
-              double momentum, const Step& step,
-              void (*kernel)(const ParameterEntry*, const int32_t*, int, const float*, Step)) {
+template <typename Args, typename Settings>
+int overTable(KernelContext* context, const Args& args, TableNeeds needs, double momentum, size_t shared,
+              const Settings& settings,
+              void (*kernel)(const ParameterEntry*, const int32_t*, int, const float*, Schedule, Settings)) {
+  const int64_t entries = args.entries;
+  if (args.schedule == nullptr && args.step < 1)
+    return fail(context, "%s: step counts from 1, got %lld", std::is_same_v<Args, SgdArgs> ? "sgd" : "adamw",
+                static_cast<long long>(args.step));
   if (entries <= 0) return 0;
   auto* starts =
       static_cast<int32_t*>(workspace(context, static_cast<size_t>(entries + 1) * sizeof(int32_t)));
   if (starts == nullptr) return 1;
-  if (const int status = planChunks(context, table, entries, needs, momentum, starts, nullptr)) return status;
+  if (const int status = planChunks(context, args.table, entries, needs, momentum, starts, nullptr))
+    return status;
   const auto blocks = static_cast<unsigned>(kBlocksPerProcessor * processors(context));
-  return launch(context, kernel, {blocks, unsigned{kThreads}}, static_cast<const ParameterEntry*>(table),
-                starts, static_cast<int>(entries), static_cast<const float*>(clip), step);
+  const Schedule schedule{static_cast<const double*>(args.schedule), args.lr, args.step};
+  return launch(context, kernel, {blocks, unsigned{kThreads}, shared},
+                static_cast<const ParameterEntry*>(args.table), starts, static_cast<int>(entries),
+                static_cast<const float*>(args.clip), schedule, settings);
 }
 
 int adamw(KernelContext* context, const void* raw) {
   const auto& args = *static_cast<const AdamWArgs*>(raw);
-  if (args.step < 1)
-    return fail(context, "adamw: step counts from 1, got %lld", static_cast<long long>(args.step));
-  const double t = static_cast<double>(args.step);
-  const double correction1 = 1.0 - std::pow(args.beta1, t), correction2 = 1.0 - std::pow(args.beta2, t);
-  AdamStep step;
-  step.beta1 = static_cast<float>(args.beta1);
-  step.beta2 = static_cast<float>(args.beta2);
-  step.rest1 = static_cast<float>(1.0 - args.beta1);
-  step.rest2 = static_cast<float>(1.0 - args.beta2);
-  step.rate = static_cast<float>(args.lr / correction1);
-  step.root = static_cast<float>(1.0 / std::sqrt(correction2));
-  step.eps = static_cast<float>(args.eps);
-  step.keep = args.l2 != 0 ? 1.0f : static_cast<float>(1.0 - args.lr * args.weightDecay);
-  step.l2 = args.l2 != 0 ? static_cast<float>(args.weightDecay) : 0.0f;
-  step.seed = static_cast<uint64_t>(args.stochasticSeed);
-  step.step = static_cast<uint64_t>(args.step);
-  return overTable(context, args.table, args.clip, args.entries, TableNeeds::kMoments, 0.0, step,
+  AdamSettings settings;
+  settings.beta1 = static_cast<float>(args.beta1);
+  settings.beta2 = static_cast<float>(args.beta2);
+  settings.rest1 = static_cast<float>(1.0 - args.beta1);
+  settings.rest2 = static_cast<float>(1.0 - args.beta2);
+  settings.eps = static_cast<float>(args.eps);
+  settings.l2 = args.l2 != 0 ? static_cast<float>(args.weightDecay) : 0.0f;
+  settings.seed = static_cast<uint64_t>(args.stochasticSeed);
+  settings.decay1 = args.beta1;
+  settings.decay2 = args.beta2;
+  settings.weightDecay = args.l2 != 0 ? 0.0 : args.weightDecay;
+  return overTable(context, args, TableNeeds::kMoments, 0.0, sizeof(AdamRates), settings,
                    args.stochasticSeed != 0 ? adamKernel<true> : adamKernel<false>);
 }
 
 int sgd(KernelContext* context, const void* raw) {
   const auto& args = *static_cast<const SgdArgs*>(raw);
-  if (args.step < 1)
-    return fail(context, "sgd: step counts from 1, got %lld", static_cast<long long>(args.step));
+  const SgdSettings settings{args.momentum, args.dampening, args.weightDecay, args.nesterov};
   const bool momentum = args.momentum != 0.0;
-  SgdStep step;
-  step.decay = static_cast<float>(args.weightDecay);
-  step.keep = static_cast<float>(args.momentum);
-  step.take = static_cast<float>(1.0 - args.dampening);
-  step.lr = static_cast<float>(args.lr);
-  step.direct = args.nesterov != 0 ? 1.0f : 0.0f;
-  step.push = args.nesterov != 0 ? static_cast<float>(args.momentum) : 1.0f;
-  const auto kernel = !momentum        ? sgdKernel<Buffer::kNone>
-                      : args.step == 1 ? sgdKernel<Buffer::kFresh>
-                                       : sgdKernel<Buffer::kKept>;
-  return overTable(context, args.table, args.clip, args.entries,
-                   momentum ? TableNeeds::kBuffer : TableNeeds::kDtypes, args.momentum, step, kernel);
+  return overTable(context, args, momentum ? TableNeeds::kBuffer : TableNeeds::kDtypes, args.momentum, 0,
+                   settings, momentum ? sgdKernel<true> : sgdKernel<false>);
 }
 
 }  // namespace

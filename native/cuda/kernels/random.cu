@@ -103,9 +103,10 @@ int random(KernelContext* context, const void* raw) {
 // uniform >= p as whole numbers, exact.
 template <typename T>
 __global__ void __launch_bounds__(kElementThreads)
-    dropoutKernel(const T* x, T* y, int64_t n, Stream stream, uint32_t threshold, float scale, bool aligned,
-                  int64_t span) {
+    dropoutKernel(const T* x, T* y, int64_t n, Stream stream, const int64_t* counter, uint32_t threshold,
+                  float scale, bool aligned, int64_t span) {
   constexpr int kN = kLanes16<T>;
+  if (counter != nullptr) stream.offset += static_cast<uint64_t>(*counter);
   pipeline((n + kN - 1) / kN, span, [=](int64_t i) { return readPack<kN>(x, i, n, aligned); },
            [=](int64_t i, const Pack<T, kN>& pack) {
              float v[kN];
@@ -131,8 +132,8 @@ int dropoutOf(KernelContext* context, const DropoutArgs& args) {
   const Chunks chunks = chunksFor((args.n + kLanes16<T> - 1) / kLanes16<T>, processors(context));
   const Stream stream{static_cast<uint64_t>(args.seed), static_cast<uint64_t>(args.offset)};
   return launch(context, dropoutKernel<T>, {chunks.blocks, kElementThreads}, static_cast<const T*>(args.x),
-                static_cast<T*>(args.y), args.n, stream, threshold, scale,
-                alignedTo(args.x, 16) && alignedTo(args.y, 16), chunks.span);
+                static_cast<T*>(args.y), args.n, stream, static_cast<const int64_t*>(args.counter), threshold,
+                scale, alignedTo(args.x, 16) && alignedTo(args.y, 16), chunks.span);
 }
 
 int dropout(KernelContext* context, const void* raw) {

@@ -20,7 +20,16 @@ struct CUstream_st {
   std::deque<std::function<void()>> queue;
   uint64_t queued = 0, done = 0;
   bool stopping = false;
+  CUgraph_st* graph = nullptr;  // what is captured now
   std::thread thread;
+};
+
+struct CUgraph_st {
+  std::vector<std::function<void()>> tasks;
+};
+
+struct CUgraphExec_st {
+  std::vector<std::function<void()>> tasks;
 };
 
 struct CUevent_st {
@@ -57,6 +66,8 @@ size_t used = 0, objects = 0, attributes = 0;
 cudaError_t nextLaunch = cudaSuccess;
 std::atomic<cudaError_t> broken{cudaSuccess};
 thread_local cudaError_t last = cudaSuccess;
+// Whether this thread captures a stream: then it may neither wait nor allocate.
+thread_local bool capturing = false;
 
 cudaError_t result(cudaError_t error) {
   if (error == cudaSuccess) error = broken.load();
@@ -99,8 +110,21 @@ void work(CUstream_st* stream) {
   }
 }
 
+void refuseInCapture(const char* what) {
+  if (capturing) violation(what);
+}
+
+void count(int change) {
+  const std::lock_guard<std::mutex> lock(state);
+  objects += static_cast<size_t>(change);
+}
+
 uint64_t enqueue(CUstream_st* stream, std::function<void()> task) {
   const std::lock_guard<std::mutex> lock(stream->mutex);
+  if (stream->graph != nullptr) {
+    stream->graph->tasks.push_back(std::move(task));
+    return stream->queued;
+  }
   stream->queue.push_back(std::move(task));
   stream->changed.notify_all();
   return ++stream->queued;
@@ -193,6 +217,7 @@ const char* cudaGetErrorString(cudaError_t error) {
 }
 
 cudaError_t cudaMalloc(void** data, size_t bytes) {
+  refuseInCapture("cudaMalloc while the thread captures");
   *data = nullptr;
   if (broken.load() != cudaSuccess) return result(cudaSuccess);
   const std::lock_guard<std::mutex> lock(state);
@@ -203,6 +228,7 @@ cudaError_t cudaMalloc(void** data, size_t bytes) {
   return cudaSuccess;
 }
 cudaError_t cudaFree(void* data) {
+  refuseInCapture("cudaFree while the thread captures");
   if (data == nullptr) return result(cudaSuccess);
   const std::lock_guard<std::mutex> lock(state);
   const auto found = deviceMemory.find(data);
@@ -242,6 +268,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  refuseInCapture("cudaStreamSynchronize while the thread captures");
   waitFor(stream, stream->queued);
   return result(cudaSuccess);
 }
@@ -255,6 +282,49 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   delete stream;
   const std::lock_guard<std::mutex> lock(state);
   objects -= 1;
+  return result(cudaSuccess);
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
+  if (mode != cudaStreamCaptureModeThreadLocal) violation("the capture stops other threads");
+  if (capturing) violation("a capture inside another one");
+  if (broken.load() != cudaSuccess) return result(cudaSuccess);
+  capturing = true;
+  const std::lock_guard<std::mutex> lock(stream->mutex);
+  stream->graph = new CUgraph_st;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  if (!capturing) violation("the end of a capture that has not begun");
+  capturing = false;
+  const std::lock_guard<std::mutex> lock(stream->mutex);
+  *graph = std::exchange(stream->graph, nullptr);
+  count(1);
+  return result(cudaSuccess);
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  if (broken.load() != cudaSuccess) return result(cudaSuccess);
+  *executable = new CUgraphExec_st{graph->tasks};
+  count(1);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  count(-1);
+  return result(cudaSuccess);
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  if (capturing) violation("a graph inside a graph");
+  enqueue(stream, [tasks = executable->tasks] {
+    for (const auto& task : tasks) {
+      if (broken.load() == cudaSuccess) task();
+    }
+  });
+  return result(cudaSuccess);
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete executable;
+  count(-1);
   return result(cudaSuccess);
 }
 

@@ -1,6 +1,7 @@
 // program.cu — scenarios for the host side of the CUDA backend over the stand-in of the runtime library: one
 // a run, by name, because a broken device stays broken. Prints what it saw, line by line, for runtime.test.ts
 // to judge.
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -52,6 +53,9 @@ using namespace anneal;
 
 const DeviceApi& api() { return *annealBackend()->device; }
 
+// Of quietKernel.
+std::atomic<int> runs{0};
+
 // The executor's context and the waiter's, as the addon keeps them.
 KernelContext executor, waiter;
 
@@ -79,7 +83,7 @@ void open() {
                        ~((uint64_t{7} << 32) | 12)};
   });
   fake::defineKernel("crashKernel", {}, [](const Arguments&) { fake::breakDevice(cudaErrorIllegalAddress); });
-  fake::defineKernel("quietKernel", {}, [](const Arguments&) {});
+  fake::defineKernel("quietKernel", {}, [](const Arguments&) { runs += 1; });
   require(api().open(&executor, 0) == 0, "open");
   waiter = executor;
 }
@@ -288,6 +292,69 @@ void launchScenario() {
   close();
 }
 
+// Runs of the quiet kernel since the last call.
+int ran() {
+  read();
+  return runs.exchange(0);
+}
+
+void* capture(std::initializer_list<uint32_t> kernels) {
+  void* graph = nullptr;
+  require(api().beginCapture(&executor) == 0, "beginCapture");
+  for (const uint32_t id : kernels) require(kernel(id) == 0, "a kernel in a graph");
+  require(api().endCapture(&executor, &graph) == 0 && graph != nullptr, "endCapture");
+  return graph;
+}
+
+// A graph runs when it is launched, as often as it is; one whose workspace has moved is declined.
+void graphScenario() {
+  open();
+  size_t bytes = 1000;
+  require(kernel(kKernel_softmax, &bytes) == 0, "workspace");
+  void* graph = capture({kKernel_axpy, kKernel_unary, kKernel_axpy});
+  std::printf("captured, ran %d\n", ran());
+  require(api().launchGraph(&executor, graph) == 0 && api().launchGraph(&executor, graph) == 0, "launch");
+  std::printf("launched twice, ran %d\n", ran());
+  // What others do in the meantime.
+  bytes = 100 << 20;
+  require(kernel(kKernel_softmax, &bytes) == 0, "a larger workspace");
+  std::printf("moved %d, ran %d\n", api().launchGraph(&executor, graph), ran());
+  api().releaseGraph(&executor, graph);
+  graph = capture({kKernel_axpy, kKernel_fill});
+  require(api().launchGraph(&executor, graph) == 0, "launch of the new one");
+  std::printf("bad data, ran %d\n", ran());
+  require(api().launchGraph(&executor, graph) == 0, "launch after bad data");
+  std::printf("again, ran %d\n", ran());
+  require(api().beginCapture(&executor) == 0, "beginCapture");
+  bytes = 200 << 20;
+  std::printf("workspace %d: %s\n", kernel(kKernel_softmax, &bytes), executor.error);
+  require(api().endCapture(&executor, nullptr) == 0, "the end of a capture that is dropped");
+  require(kernel(kKernel_axpy) == 0, "a kernel after that");
+  std::printf("dropped, ran %d\n", ran());
+  api().releaseGraph(&executor, graph);
+  api().releaseGraph(&executor, nullptr);
+  close();
+}
+
+void graphCrashScenario() {
+  open();
+  void* graph = capture({kKernel_axpy, kKernel_cast});
+  read();
+  std::printf("launch %d\n", api().launchGraph(&executor, graph));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  read();
+  std::printf("launch %d, capture %d\n", api().launchGraph(&executor, graph), api().beginCapture(&executor));
+  api().releaseGraph(&executor, graph);
+  close();
+}
+
+void graphBlockingScenario() {
+  open();
+  std::printf("capture %d\n", api().beginCapture(&executor));
+  require(kernel(kKernel_axpy) == 0, "kernel");
+  close();
+}
+
 }  // namespace
 
 int main(int, char** arguments) {
@@ -300,6 +367,9 @@ int main(int, char** arguments) {
   if (name == "crash-several") crashScenario(true);
   if (name == "memory") memoryScenario();
   if (name == "launch") launchScenario();
+  if (name == "graph") graphScenario();
+  if (name == "graph-crash") graphCrashScenario();
+  if (name == "graph-blocking") graphBlockingScenario();
   std::printf("done\n");
   return 0;
 }
