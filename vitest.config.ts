@@ -23,16 +23,16 @@ const KERNEL_SUITES = [
   "unary",
 ];
 
-/** Suites of whole models that a device must pass beside its kernels'. */
-const MODEL_SUITES = ["golden", "trajectory", "equivalence", "pretrained"];
-
-/** Run on a GPU beside them; on the interpreter they would take too long. */
-const TRAINING_SUITES = [
-  "tests/train/trainer.test.ts",
-  "tests/train/resume.test.ts",
-  "tests/train/capture.test.ts",
-  "tests/generate/*.test.ts",
+/** What a device must do beside its kernels: whole models, captured steps, exact resume, decoding. */
+const MODEL_SUITES = [
+  "tests/models/{golden,trajectory,equivalence,pretrained,paged-cache}.test.ts",
+  "tests/tensor/capture.test.ts",
+  "tests/train/{capture,resume}-device.test.ts",
+  "tests/generate/decode.test.ts",
 ];
+
+/** On a GPU these as well; on the interpreter they would take too long. */
+const LONG_SUITES = ["tests/train/{trainer,resume,capture}.test.ts", "tests/generate/*.test.ts"];
 
 // With a device named, only these suites run, on it.
 const device = process.env.ANNEAL_DEVICE ?? "";
@@ -40,10 +40,8 @@ const device = process.env.ANNEAL_DEVICE ?? "";
 const deviceSuites = {
   include: [
     ...KERNEL_SUITES.map((suite) => `tests/native/${suite}.test.ts`),
-    ...MODEL_SUITES.map((suite) => `tests/models/${suite}.test.ts`),
-    "tests/tensor/capture.test.ts",
-    "tests/train/capture-device.test.ts",
-    ...(device === "cuda" ? TRAINING_SUITES : []),
+    ...MODEL_SUITES,
+    ...(device === "cuda" ? LONG_SUITES : []),
   ],
   // A GPU's first launches and the interpreter of its kernels both take their time.
   testTimeout: 240_000,
