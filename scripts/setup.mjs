@@ -279,7 +279,7 @@ async function setupAddon(stamp, dev) {
     }
   };
   try {
-    await buildAddon({ jobs, cuda, simt, onLine });
+    await buildAddon({ jobs, cuda: cuda ? undefined : false, simt, onLine });
   } catch (error) {
     console.error(lines.slice(-60).join("\n"));
     throw new SetupError(`The addon could not be built: ${error.message}`);

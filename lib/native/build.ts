@@ -13,7 +13,7 @@ import { backendLibrary, PACKAGE_ROOT } from "./locate.js";
 
 /** Options of `buildAddon`. */
 export interface BuildOptions {
-  /** Also compile the CUDA backend, which needs nvcc. Default: where nvcc is found. */
+  /** Also compile the CUDA backend: true fails without an nvcc that works. Default: where one that is new enough and works is found. */
   cuda?: boolean;
   /** Also compile the interpreter that runs GPU kernels on the processor, for tests. Default false. */
   simt?: boolean;
@@ -71,11 +71,11 @@ export function findNvcc(
  */
 export function buildCommands(
   root: string,
-  facts: { cmakeJs?: string; ninja: boolean; jobs: number; cuda: boolean; simt: boolean },
+  facts: { cmakeJs?: string; ninja: boolean; jobs: number; cuda?: boolean; simt: boolean },
 ): BuildCommands {
   const out = join(root, "build", "cmake");
   const values = Object.entries({ ANNEAL_CUDA: facts.cuda, ANNEAL_SIMT: facts.simt }).map(
-    ([name, on]) => `${name}=${on ? "ON" : "OFF"}`,
+    ([name, on]) => `${name}=${on === undefined ? "AUTO" : on ? "ON" : "OFF"}`,
   );
   if (facts.cmakeJs !== undefined) {
     const cmakeJs = [process.execPath, facts.cmakeJs];
@@ -141,7 +141,7 @@ function findCmakeJs(root: string): string | undefined {
  */
 export async function buildAddon(options: BuildOptions = {}): Promise<BuildResult> {
   const { simt = false, onLine = () => {}, root = PACKAGE_ROOT, jobs = availableParallelism() } = options;
-  const { cuda = findNvcc() !== undefined } = options;
+  const { cuda } = options;
   const startedAt = performance.now();
   if (!existsSync(join(root, "CMakeLists.txt"))) {
     throw new NativeError(
@@ -196,7 +196,9 @@ export async function buildAddon(options: BuildOptions = {}): Promise<BuildResul
   if (!step.ok) {
     throw new NativeError(`${path} was built but does not load:\n${step.tail.join("\n")}`, { path });
   }
-  const wanted = [...(cuda ? ["cuda"] : []), ...(simt ? ["simt"] : [])];
-  const backends = Object.fromEntries(wanted.map((name) => [name, backendLibrary(name, path)]));
+  const wanted = [...(cuda === false ? [] : ["cuda"]), ...(simt ? ["simt"] : [])];
+  const backends = Object.fromEntries(
+    wanted.map((name) => [name, backendLibrary(name, path)]).filter(([, library]) => existsSync(library)),
+  );
   return { path, backends, seconds: (performance.now() - startedAt) / 1000 };
 }

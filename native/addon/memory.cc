@@ -102,7 +102,10 @@ std::string outOfMemory(Device& device, size_t bytes) {
 
 // A block, after giving back what the pool holds unused if need be; null when there is none.
 void* allocateBlock(Device& device, size_t bytes, bool fresh) {
-  const auto ask = [&] { return fresh ? device.pool.allocateFresh(bytes) : device.pool.allocate(bytes); };
+  const auto ask = [&] {
+    device.context.error[0] = 0;
+    return fresh ? device.pool.allocateFresh(bytes) : device.pool.allocate(bytes);
+  };
   if (void* data = ask()) return data;
   for (const Pool::Unused& block : device.pool.takeUnused()) device.executor->freeBlock(block);
   device.executor->drain();
@@ -116,6 +119,9 @@ Napi::Value allocate(const Napi::CallbackInfo& info) {
   const size_t bytes = sizeArgument(info, 1);
   const bool paused = device.recording != nullptr && device.recording->paused;
   void* data = allocateBlock(device, bytes, paused || info[2].ToBoolean());
+  // A device that a kernel has broken refuses memory too; then its own reason is the one that helps.
+  if (data == nullptr && device.context.error[0] != 0)
+    throwCoded(info.Env(), "ERR_DEVICE", "no memory from " + device.name + ": " + device.context.error);
   if (data == nullptr) throwCoded(info.Env(), "ERR_OUT_OF_MEMORY", outOfMemory(device, bytes));
   Buffer* buffer = new Buffer{data, bytes, 0, info[0].As<Napi::Number>().Uint32Value()};
   return Napi::Number::New(

@@ -39,6 +39,10 @@ describe("buildCommands", () => {
     expect(buildCommands("/p", { ninja: true, jobs: 2, cuda: false, simt: false }).configure).toContain(
       "Ninja",
     );
+    // Not asked for and not refused: an nvcc that does not work must not fail the build.
+    expect(buildCommands("/p", { ninja: true, jobs: 2, simt: false }).configure).toContain(
+      "-DANNEAL_CUDA=AUTO",
+    );
   });
 });
 

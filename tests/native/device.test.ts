@@ -71,6 +71,34 @@ describe("backends", () => {
     }
   });
 
+  it("that cannot give memory say why, and do not call it want of memory", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "anneal-broken-"));
+    try {
+      copyFileSync(locateAddon().path as string, join(folder, "anneal.node"));
+      const source = join(PACKAGE_ROOT, "tests/native/broken_backend.cc");
+      const out = join(folder, "libanneal_cuda.so");
+      await run("g++", [
+        "-std=c++20",
+        "-shared",
+        "-fPIC",
+        "-I",
+        join(PACKAGE_ROOT, "native"),
+        source,
+        "-o",
+        out,
+      ]);
+      const message = await script(
+        `try { anneal.zeros([1], { device: "cuda" }) } catch (e) { console.log(e.name, e.message) }`,
+        { ANNEAL_ADDON: join(folder, "anneal.node") },
+      );
+      expect(message).toBe(
+        "DeviceError no memory from cuda: kernel fill failed on the GPU: an illegal memory access was encountered",
+      );
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
   it("describe what they find without opening it", () => {
     const { devices } = addon().probe(backendLibrary("simt", locateAddon().path as string));
     expect(devices).toHaveLength(1);
