@@ -81,25 +81,18 @@ Napi::Value probe(const Napi::CallbackInfo& info) {
   return result;
 }
 
-Device& deviceOf(const Napi::CallbackInfo& info) {
-  Environment& environment = Environment::of(info.Env());
-  const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
-  if (id >= environment.devices.size()) throwCoded(info.Env(), "ERR_DEVICE", "the device does not exist");
-  return *environment.devices[id];
-}
-
 // (device, threads)
 void setThreads(const Napi::CallbackInfo& info) {
-  deviceOf(info).executor->setThreads(std::max(1, info[1].As<Napi::Number>().Int32Value()));
+  deviceArgument(info, 0).executor->setThreads(std::max(1, info[1].As<Napi::Number>().Int32Value()));
 }
 
 Napi::Value threads(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), deviceOf(info).executor->threads());
+  return Napi::Number::New(info.Env(), deviceArgument(info, 0).executor->threads());
 }
 
 // (device) → mark: a point on the stream at which the device's clock is read
 Napi::Value mark(const Napi::CallbackInfo& info) {
-  Device& device = deviceOf(info);
+  Device& device = deviceArgument(info, 0);
   const uint32_t id = device.nextMark++;
   device.marks.emplace(id, device.executor->mark());
   return Napi::Number::New(info.Env(), id);
@@ -113,7 +106,7 @@ std::shared_ptr<Mark> markArgument(const Napi::CallbackInfo& info, Device& devic
 
 // (device, from, to, Float64Array(1)) → promise, settled when the array holds the seconds between the marks
 Napi::Value elapsed(const Napi::CallbackInfo& info) {
-  Device& device = deviceOf(info);
+  Device& device = deviceArgument(info, 0);
   Environment& environment = Environment::of(info.Env());
   refuseWhileRecording(info.Env(), device, "elapsed()", "nothing of it has run yet");
   const auto from = markArgument(info, device, 1), to = markArgument(info, device, 2);
@@ -130,7 +123,7 @@ Napi::Value elapsed(const Napi::CallbackInfo& info) {
 
 // (device, mark)
 void releaseMark(const Napi::CallbackInfo& info) {
-  deviceOf(info).marks.erase(info[1].As<Napi::Number>().Uint32Value());
+  deviceArgument(info, 0).marks.erase(info[1].As<Napi::Number>().Uint32Value());
 }
 
 // What was built and what was chosen at run time, for doctor.

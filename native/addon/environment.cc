@@ -10,6 +10,14 @@ void throwCoded(Napi::Env env, const char* code, const std::string& message) {
   throw error;
 }
 
+Device& deviceArgument(const Napi::CallbackInfo& info, size_t index) {
+  Environment& environment = Environment::of(info.Env());
+  const uint32_t id = info[index].As<Napi::Number>().Uint32Value();
+  if (id >= environment.devices.size())
+    throwCoded(info.Env(), "ERR_DEVICE", "device " + std::to_string(id) + " does not exist");
+  return *environment.devices[id];
+}
+
 Environment::Environment(Napi::Env env) {
   Napi::Float64Array array = Napi::Float64Array::New(env, kMaxArgWords);
   words = array.Data();

@@ -83,6 +83,9 @@ class Environment {
   size_t pending_ = 0;
 };
 
+// The device whose id is argument `index`; throws where there is none.
+Device& deviceArgument(const Napi::CallbackInfo& info, size_t index);
+
 // Throws a JavaScript Error with a `code` that lib/native turns into a typed error.
 [[noreturn]] void throwCoded(Napi::Env env, const char* code, const std::string& message);
 

@@ -15,15 +15,6 @@ namespace {
 
 constexpr double kMaxBytes = 9007199254740991.0;
 
-Device& deviceArgument(const Napi::CallbackInfo& info, size_t index) {
-  Environment& environment = Environment::of(info.Env());
-  const uint32_t id = info[index].As<Napi::Number>().Uint32Value();
-  if (id >= environment.devices.size()) {
-    throwCoded(info.Env(), "ERR_DEVICE", "device " + std::to_string(id) + " does not exist");
-  }
-  return *environment.devices[id];
-}
-
 Slot& slotArgument(const Napi::CallbackInfo& info, size_t index) {
   const double handle = info[index].As<Napi::Number>().DoubleValue();
   Slot* slot = Environment::of(info.Env()).slots.find(static_cast<uint64_t>(handle));

@@ -7,13 +7,6 @@
 namespace anneal::addon {
 namespace {
 
-Device& deviceOf(const Napi::CallbackInfo& info) {
-  Environment& environment = Environment::of(info.Env());
-  const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
-  if (id >= environment.devices.size()) throwCoded(info.Env(), "ERR_DEVICE", "the device does not exist");
-  return *environment.devices[id];
-}
-
 // Gives the memory of a recording back to the pool; what is queued until now still may use it.
 void free(Device& device, Recording& recording) {
   for (const Pool::Unused& block : device.pool.dissolve(recording.arena)) device.executor->freeBlock(block);
@@ -28,7 +21,7 @@ void free(Device& device, Recording& recording) {
 
 // (device): kernel calls are noted from now on instead of queued
 void beginRecording(const Napi::CallbackInfo& info) {
-  Device& device = deviceOf(info);
+  Device& device = deviceArgument(info, 0);
   if (device.recording != nullptr)
     throwCoded(info.Env(), "ERR_CAPTURE", "a recording is under way on " + device.name + "; end it first");
   device.recording = std::make_unique<Recording>();
@@ -45,7 +38,7 @@ std::unique_ptr<Recording> stop(const Napi::CallbackInfo& info, Device& device) 
 
 // (device) → recording
 Napi::Value endRecording(const Napi::CallbackInfo& info) {
-  Device& device = deviceOf(info);
+  Device& device = deviceArgument(info, 0);
   std::unique_ptr<Recording> recording = stop(info, device);
   const uint32_t id = device.nextRecording++;
   device.recordings.emplace(id, std::move(recording));
@@ -54,13 +47,13 @@ Napi::Value endRecording(const Napi::CallbackInfo& info) {
 
 // (device): drops the recording under way
 void abortRecording(const Napi::CallbackInfo& info) {
-  Device& device = deviceOf(info);
+  Device& device = deviceArgument(info, 0);
   free(device, *stop(info, device));
 }
 
 // (device, paused): sets the recording under way aside, or goes on with it
 void pauseRecording(const Napi::CallbackInfo& info) {
-  Device& device = deviceOf(info);
+  Device& device = deviceArgument(info, 0);
   if (device.recording == nullptr)
     throwCoded(info.Env(), "ERR_CAPTURE", "nothing is recorded on " + device.name);
   device.recording->paused = info[1].ToBoolean();
@@ -68,7 +61,7 @@ void pauseRecording(const Napi::CallbackInfo& info) {
 
 // (device, recording): queues its calls
 void replay(const Napi::CallbackInfo& info) {
-  Device& device = deviceOf(info);
+  Device& device = deviceArgument(info, 0);
   refuseWhileRecording(info.Env(), device, "replay", "recordings do not nest");
   const auto found = device.recordings.find(info[1].As<Napi::Number>().Uint32Value());
   if (found == device.recordings.end()) throwCoded(info.Env(), "ERR_DISPOSED", "the recording was disposed");
@@ -77,7 +70,7 @@ void replay(const Napi::CallbackInfo& info) {
 
 // (device, recording) → whether it was there; its memory goes back to the pool
 Napi::Value releaseRecording(const Napi::CallbackInfo& info) {
-  Device& device = deviceOf(info);
+  Device& device = deviceArgument(info, 0);
   const auto found = device.recordings.find(info[1].As<Napi::Number>().Uint32Value());
   if (found == device.recordings.end()) return Napi::Boolean::New(info.Env(), false);
   // A recording under way must not get the memory: its own calls would share it with others.
