@@ -6,12 +6,16 @@
 import {
   AnnealError,
   CaptureError,
+  ConfigError,
+  DataError,
   DeviceError,
   DisposedError,
+  FormatError,
   KernelError,
   NativeError,
   OutOfMemoryError,
   ShapeError,
+  TokenizerError,
 } from "../errors.js";
 import { loadAddon } from "./locate.js";
 
@@ -61,7 +65,10 @@ export interface AddonInfo {
   scratchBytes: number;
 }
 
-/** The functions of the addon. A handle is a positive integer; 0 stands for no tensor. */
+/**
+ * The functions of the addon. A handle is a positive integer; 0 stands for no tensor. The files of text/ add theirs to
+ * this interface.
+ */
 export interface Addon {
   /** Opens a device; `library` is the backend's file for every device but the CPU. */
   openDevice(name: string, threads: number, library?: string): number;
@@ -133,20 +140,24 @@ const CLASSES: Readonly<
   Record<string, new (message: string, details?: object, options?: ErrorOptions) => AnnealError>
 > = {
   ERR_CAPTURE: CaptureError,
+  ERR_CONFIG: ConfigError,
+  ERR_DATA: DataError,
   ERR_DEVICE: DeviceError,
   ERR_DISPOSED: DisposedError,
+  ERR_FORMAT: FormatError,
   ERR_KERNEL: KernelError,
   ERR_OUT_OF_MEMORY: OutOfMemoryError,
   ERR_SHAPE: ShapeError,
   ERR_NATIVE: NativeError,
+  ERR_TOKENIZER: TokenizerError,
 } as never;
 
 /** The typed error for an error that the addon threw; other errors are returned as they are. */
 export function typedError(error: unknown): unknown {
   if (error instanceof AnnealError || !(error instanceof Error)) return error;
-  const { code, kernel } = error as Error & { code?: string; kernel?: string };
+  const { code, kernel, details } = error as Error & { code?: string; kernel?: string; details?: object };
   const Class = code === undefined ? undefined : CLASSES[code];
   return Class === undefined
     ? error
-    : new Class(error.message, kernel === undefined ? {} : { kernel }, { cause: error });
+    : new Class(error.message, kernel === undefined ? details : { kernel }, { cause: error });
 }

@@ -49,6 +49,8 @@ struct Device {
   }
 };
 
+struct Jobs;
+
 // A read that is under way; lives until its promise is settled on the JavaScript thread. Plain handles of the
 // C interface: when a worker thread is terminated nothing may be called on them any more, and nothing may
 // throw.
@@ -75,6 +77,7 @@ class Environment {
   SlotTable slots;
   double* words = nullptr;  // argument words of dispatch, written by JavaScript
   Napi::Reference<Napi::Float64Array> wordsArray;
+  Jobs* jobs = nullptr;  // of the text room; job.cc makes and ends them
 
  private:
   static void settle(napi_env env, napi_value, void* environment, void* read);
