@@ -119,6 +119,13 @@ export class FormatError extends AnnealError {
   }
 }
 
+/** A repository on the Hugging Face Hub is missing, closed, out of reach, or sent other bytes than it promised. */
+export class HubError extends AnnealError {
+  constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {
+    super("ERR_HUB", message, details, options);
+  }
+}
+
 /** Training stopped because a value is not finite or the loss left its range. */
 export class DivergenceError extends AnnealError {
   constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {

@@ -10,8 +10,14 @@ import { delimiter, join } from "node:path";
 /** The oldest CMake that CMakeLists.txt accepts. */
 export const CMAKE_MINIMUM = "3.20";
 
-/** Everything that may be needed, in the order in which it is reported. `clang-format` is only for contributors. */
-export const NEEDS = ["compiler", "make", "cmake", "openmp", "clang-format"];
+/** Everything that may be needed, in the order in which it is reported; the last two are only for contributors. */
+export const NEEDS = ["compiler", "make", "cmake", "openmp", "clang-format", "fuzzer"];
+
+/** What only contributors need. Without it something is left out, which then says so. */
+export const CONTRIBUTOR_NEEDS = ["clang-format", "fuzzer"];
+
+/** The names under which clang++ is installed. */
+export const CLANGS = ["clang++", ...Array.from({ length: 12 }, (_, i) => `clang++-${25 - i}`)];
 
 /**
  * What compiling the addon needs; Apple's compiler has no OpenMP runtime of its own.
@@ -28,6 +34,7 @@ const NEED_NAMES = {
   cmake: `cmake ${CMAKE_MINIMUM} or newer`,
   openmp: "the OpenMP runtime (libomp)",
   "clang-format": "clang-format",
+  fuzzer: "clang with libFuzzer",
 };
 
 /** Packages per manager. A need without packages cannot be installed with that manager. */
@@ -38,6 +45,7 @@ const PACKAGES = {
     cmake: ["cmake"],
     openmp: [],
     "clang-format": ["clang-format"],
+    fuzzer: ["clang", "libclang-rt-dev"],
   },
   dnf: {
     compiler: ["gcc-c++"],
@@ -45,6 +53,7 @@ const PACKAGES = {
     cmake: ["cmake"],
     openmp: [],
     "clang-format": ["clang-tools-extra"],
+    fuzzer: ["clang", "compiler-rt"],
   },
   pacman: {
     compiler: ["gcc"],
@@ -52,6 +61,7 @@ const PACKAGES = {
     cmake: ["cmake"],
     openmp: [],
     "clang-format": ["clang"],
+    fuzzer: ["clang", "compiler-rt"],
   },
   brew: {
     compiler: [],
@@ -59,6 +69,7 @@ const PACKAGES = {
     cmake: ["cmake"],
     openmp: ["libomp"],
     "clang-format": ["clang-format"],
+    fuzzer: ["llvm"],
   },
 };
 
@@ -126,6 +137,7 @@ export function missingNeeds(probe, needs) {
       probe.env.CXX !== undefined ||
       LIBOMP_FOLDERS.some((folder) => probe.exists(join(folder, "include/omp.h"))),
     "clang-format": () => probe.has("clang-format"),
+    fuzzer: () => CLANGS.some(probe.has),
   };
   return needs.filter((need) => !met[need]());
 }

@@ -11,6 +11,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import {
   buildNeeds,
   buildPercent,
+  CONTRIBUTOR_NEEDS,
   choosePackageManager,
   describeNeeds,
   findOnPath,
@@ -161,7 +162,7 @@ async function installTools(needs) {
       uid,
       passwordlessSudo: () => has("sudo") && spawnSync("sudo", ["-n", "true"]).status === 0,
     });
-  const required = needs.filter((need) => need !== "clang-format");
+  const required = needs.filter((need) => !CONTRIBUTOR_NEEDS.includes(need));
   if (manager === undefined || may === "none") {
     if (required.length > 0) {
       throw new SetupError(permissionMessage(manager, required, uid));
@@ -198,7 +199,7 @@ async function setupTools(needs) {
   }
   report(`system: missing ${describeNeeds(missing)}`);
   const left = await installTools(missing);
-  const fatal = left.filter((need) => need !== "clang-format");
+  const fatal = left.filter((need) => !CONTRIBUTOR_NEEDS.includes(need));
   if (fatal.length > 0) {
     throw new SetupError(permissionMessage(undefined, fatal, process.getuid?.()));
   }
@@ -289,13 +290,17 @@ async function setupAddon(stamp, dev) {
   saveStamp(stamp);
 }
 
-/** Tries once to install clang-format; where it cannot be had, lint leaves it out and says so. */
-async function setupFormatter(stamp) {
-  if (stamp.formatter !== undefined) {
+/** Tries once to install what only contributors need; where it cannot be had, lint and fuzzing leave it out and say so. */
+async function setupContributors(stamp) {
+  stamp.contributors ??= {};
+  const untried = CONTRIBUTOR_NEEDS.filter((need) => stamp.contributors[need] === undefined);
+  if (untried.length === 0) {
     return;
   }
-  const left = await setupTools(["clang-format"]);
-  stamp.formatter = left.length === 0 ? "installed" : "not available";
+  const left = await setupTools(untried);
+  for (const need of untried) {
+    stamp.contributors[need] = left.includes(need) ? "not available" : "installed";
+  }
   saveStamp(stamp);
 }
 
@@ -317,7 +322,7 @@ export async function setup(options = {}) {
     await setupAddon(stamp, options.dev === true);
   }
   if (options.dev) {
-    await setupFormatter(stamp);
+    await setupContributors(stamp);
   }
   // `npm test` reports type errors itself, with the tests' own; everything else needs a sound library.
   if (!typesRight && !options.dev) {

@@ -50,3 +50,16 @@ export function overview(commands: readonly { name: string; summary: string }[],
     "`anneal <command> --help` shows options and examples. Every command takes --json.",
   ].join("\n");
 }
+
+/** The list of a group's commands. */
+export function groupHelp(group: string, commands: readonly { name: string; summary: string }[]): string {
+  return [
+    "Usage:",
+    `  anneal ${group} <command> [options]`,
+    "",
+    "Commands:",
+    ...columns(commands.map(({ name, summary }) => [name, summary])),
+    "",
+    `\`anneal ${group} <command> --help\` shows options and examples. Every command takes --json.`,
+  ].join("\n");
+}

@@ -1,5 +1,6 @@
 /** `anneal pretrain`: trains a model from scratch on text. */
 
+import { PACKINGS } from "../data/index.js";
 import { CHECKPOINT_PARTS, parseCheckpointing } from "../models/checkpointing.js";
 import { PRESETS } from "../models/presets.js";
 import { COMPUTE_DTYPES } from "../models/registry.js";
@@ -26,12 +27,13 @@ export const command: Command = {
       short: "d",
       multiple: true,
       placeholder: "PATH",
-      summary: "Text files, JSON-lines files and folders with them",
+      summary: "Files and folders with text; or a folder of `anneal data pack`; or a mixture of such (.json)",
     },
     tokenizer: {
       type: "string",
       placeholder: "NAME",
-      summary: "char, byte, or the path of a tokenizer.json; default byte, for char-gpt char",
+      summary:
+        "char, byte, or the path of a tokenizer.json; default byte, for char-gpt char, for packed data its own",
     },
     dtype: { type: "string", choices: COMPUTE_DTYPES, summary: "Weights and activations; default f32" },
     steps: { type: "integer", summary: "Optimizer steps; default 1000" },
@@ -70,6 +72,16 @@ export const command: Command = {
       choices: DATA_MODES,
       summary: "packed: every token once per epoch; random: rows begin anywhere; default packed",
     },
+    packing: {
+      type: "string",
+      choices: PACKINGS,
+      summary:
+        "windows: cut anywhere; best-fit: whole documents; best-fit-crop: rows begin with one; default windows, for packed data as it was packed",
+    },
+    "document-mask": {
+      type: "boolean",
+      summary: "Keep the documents of a row apart in attention and targets",
+    },
     checkpointing: { type: "boolean", summary: "Recompute activations in the backward pass to save memory" },
     recompute: {
       type: "string",
@@ -90,11 +102,12 @@ export const command: Command = {
   examples: [
     "anneal pretrain --model char-gpt --data input.txt --steps 2000 --sample-every 500",
     "anneal pretrain --model deepseek-mini --data docs/ --tokenizer byte --dtype bf16 --minutes 10 --out runs/docs",
+    "anneal pretrain --model deepseek-mini --data packed/web --packing best-fit --document-mask",
     "anneal pretrain --out runs/docs --resume",
   ],
   async run(context) {
     const { options, positionals, signal, out, progress } = context;
-    const { threads, data, checkpointing, recompute, device: _, ...rest } = options;
+    const { threads, data, checkpointing, recompute, documentMask, device: _, ...rest } = options;
     if (options.model === undefined && !options.resume) {
       throw new UsageError(
         `--model NAME is missing: one of ${Object.keys(PRESETS).join(", ")}, or the path of a config.json.`,
@@ -107,6 +120,7 @@ export const command: Command = {
       ...rest,
       ...(paths.length > 0 && { data: paths }),
       // Not given is not the same as false where a run is resumed.
+      ...(documentMask && { documentMask }),
       ...(checkpointing && { checkpointing }),
       ...(recompute !== undefined && { checkpointing: parseCheckpointing(recompute) }),
       onPrepare: (state) => progress(prepareLine(state)),

@@ -34,9 +34,14 @@ const count = (value: number): string => value.toLocaleString("en");
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
 
 /** One line for the state of the preparation. */
-export function prepareLine({ phase, bytes, totalBytes, tokens }: PrepareProgress): string {
+export function prepareLine(state: PrepareProgress): string {
+  const { phase, bytes, totalBytes, tokens, bytesPerSecond, secondsLeft } = state;
   const percent = totalBytes > 0 ? ` ${Math.floor((100 * bytes) / totalBytes)} %` : "";
-  return phase === "scan" ? `Reading the text${percent}` : `Tokenizing${percent}, ${count(tokens)} tokens`;
+  const parts = [phase === "scan" ? `Reading the text${percent}` : `Tokenizing${percent}`];
+  if (phase === "tokenize") parts.push(`${count(tokens)} tokens`);
+  parts.push(`${(bytesPerSecond / 1e6).toFixed(1)} MB/s`);
+  if (secondsLeft !== null && bytes < totalBytes) parts.push(`${formatDuration(secondsLeft)} left`);
+  return parts.join(", ");
 }
 
 /** Lines that say what is about to be trained on what. */
@@ -49,6 +54,9 @@ export function readyLines(event: ReadyEvent): string[] {
       `${count(data.train.tokens)} tokens to train on, ${count(data.validation.tokens)} for validation (${data.splitMethod}).`,
     `Steps: ${count(settings.steps)} of ${settings.batchSize} × ${settings.sequenceLength} tokens; lr ${settings.lr} → ${settings.minLr} (${settings.schedule}, warm-up ${settings.warmup}); seed ${settings.seed}.`,
   ];
+  for (const { name, share, epochs } of event.mixture ?? []) {
+    lines.push(`Mixture: ${(100 * share).toFixed(1)} % ${name}, ${epochs.toFixed(2)} epochs.`);
+  }
   if (data.baselines !== null) {
     const { unigram, bigram } = data.baselines;
     lines.push(

@@ -1,7 +1,8 @@
 /** Batches for measuring a model on a whole split: every token but the first is a target exactly once. */
 import { ConfigError } from "../errors.js";
 import { checkInteger, checkOptions } from "./options.js";
-import { cuSeqlensOf, fillRow, IGNORE_INDEX } from "./rows.js";
+import { windowAt } from "./packing/row-source.js";
+import { type FilledRows, fillRows, IGNORE_INDEX, type RowContent } from "./rows.js";
 import type { TokenShard } from "./shard.js";
 import { TokenStream } from "./stream.js";
 
@@ -22,17 +23,11 @@ export interface EvaluationOptions {
 }
 
 /** One batch of consecutive windows. Shapes are always full: the end is padded with input 0 and target −100. */
-export interface EvaluationBatch {
-  /** [B, T] row-major token ids. */
-  inputs: Int32Array;
-  /** [B, T] row-major; −100 where none is wanted. */
-  targets: Int32Array;
+export interface EvaluationBatch extends FilledRows {
   /** Targets that are not −100. */
   targetCount: number;
   /** Bytes of UTF-8 text that these targets stand for, for bits per byte. */
   bytes: number;
-  cuSeqlens?: Int32Array;
-  maxSeqlen?: number;
 }
 
 const OPTIONS = ["sequenceLength", "batchSize", "maxWindows", "tokenBytes", "documentMask"] as const;
@@ -69,27 +64,24 @@ export async function* evaluationWindows(
   );
   const average = total === 0 ? 0 : targetBytes(list) / total;
   for (let first = 0; first < windows; first += B) {
-    const inputs = new Int32Array(B * T);
-    const targets = new Int32Array(B * T).fill(IGNORE_INDEX);
-    const boundaries: number[][] = [];
+    const rows: (RowContent | undefined)[] = [];
     let covered = 0;
     for (let row = 0; row < B; row++) {
       const start = (first + row) * T;
       const count = first + row < windows ? Math.min(T, total - start) : 0;
       covered += count;
-      boundaries.push(
-        count === 0 ? [] : await fillRow(stream, start, T, inputs, targets, row * T, documentMask, count),
-      );
+      rows.push(count === 0 ? undefined : windowAt(stream, start, count + 1, documentMask));
     }
+    const filled = await fillRows(rows, T, documentMask);
     let targetCount = 0;
     let bytes = 0;
-    for (const target of targets) {
+    for (const target of filled.targets) {
       if (target === IGNORE_INDEX) continue;
       targetCount++;
       if (tokenBytes !== undefined) bytes += tokenBytes[target] ?? 0;
     }
     if (tokenBytes === undefined) bytes = average * covered;
-    yield { inputs, targets, targetCount, bytes, ...(documentMask && cuSeqlensOf(boundaries, T)) };
+    yield { ...filled, targetCount, bytes };
   }
 }
 

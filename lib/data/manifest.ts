@@ -1,17 +1,18 @@
-/** The record of prepared data: what was made from which sources, so that it can be used again. */
-import { randomUUID } from "node:crypto";
-import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+/** The records of prepared data: what was made from which sources, so that it is found again, and how far an unfinished run came. */
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { atomically, cleanTemporaryFiles } from "../io/atomic.js";
+import { type FileSystem, nodeFileSystem, writeWholeFile } from "../io/filesystem.js";
 import type { Baselines } from "./baselines.js";
-import { syncFolder } from "./shard-writer.js";
+import { diskError } from "./disk-error.js";
+import type { Packing } from "./packing/options.js";
 
 /** Name of the record in the folder of prepared data. */
 export const MANIFEST_NAME = "prepared.json";
-/** Raised whenever the same inputs would give other shards. */
-export const MANIFEST_VERSION = 1;
-
-/** Age after which a temporary file cannot belong to a running process. */
-const STALE_MILLISECONDS = 6 * 3600 * 1000;
+/** Name of the record of a run that has not ended. */
+export const JOURNAL_NAME = "preparing.json";
+/** Raised whenever the same inputs would give other shards. Records of version 1 are still read. */
+export const MANIFEST_VERSION = 2;
 
 /** One split, with shard names relative to the folder. */
 export interface SplitRecord {
@@ -33,49 +34,69 @@ export interface Manifest {
   train: SplitRecord;
   validation: SplitRecord;
   baselines: Baselines | null;
+  /** How the folder was packed; absent where it was only prepared. */
+  packing?: Packing;
 }
 
-/** The record in a folder, or undefined when there is none that can be read. */
-export async function readManifest(dir: string): Promise<Manifest | undefined> {
+/** How far an unfinished run came: the shards that are complete. */
+export interface Journal {
+  /** As in the manifest that it will be. */
+  key: string;
+  train: SplitRecord;
+  validation: SplitRecord;
+}
+
+export const emptySplit = (): SplitRecord => ({ shards: [], tokens: 0, bytes: 0, documents: 0 });
+
+async function readRecord<T>(dir: string, name: string): Promise<Partial<T> | undefined> {
   try {
-    const manifest = JSON.parse(await readFile(join(dir, MANIFEST_NAME), "utf8")) as Manifest;
-    return manifest.version === MANIFEST_VERSION && Array.isArray(manifest.train?.shards)
-      ? manifest
-      : undefined;
+    const value = JSON.parse(await readFile(join(dir, name), "utf8"));
+    return typeof value === "object" && value !== null ? value : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Writes the record, whole or not at all. */
-export async function writeManifest(dir: string, manifest: Manifest): Promise<void> {
-  const temporary = join(dir, `${MANIFEST_NAME}.tmp-${randomUUID()}`);
+/** The record in a folder, or undefined when there is none that can be read. */
+export async function readManifest(dir: string): Promise<Manifest | undefined> {
+  const manifest = await readRecord<Manifest>(dir, MANIFEST_NAME);
+  const known = manifest?.version === 1 || manifest?.version === MANIFEST_VERSION;
+  return known && Array.isArray(manifest.train?.shards) && Array.isArray(manifest.validation?.shards)
+    ? (manifest as Manifest)
+    : undefined;
+}
+
+/** How far a run came that did not end, or undefined when there is none. */
+export async function readJournal(dir: string): Promise<Journal | undefined> {
+  const journal = await readRecord<Journal>(dir, JOURNAL_NAME);
+  return Array.isArray(journal?.train?.shards) && Array.isArray(journal?.validation?.shards)
+    ? (journal as Journal)
+    : undefined;
+}
+
+/** Writes a record, whole or not at all. */
+export async function writeRecord(
+  dir: string,
+  name: typeof MANIFEST_NAME | typeof JOURNAL_NAME,
+  record: Manifest | Journal,
+  fs: FileSystem = nodeFileSystem,
+): Promise<void> {
   try {
-    const file = await open(temporary, "wx");
-    try {
-      await file.writeFile(`${JSON.stringify(manifest, null, 2)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, join(dir, MANIFEST_NAME));
-    await syncFolder(dir);
+    await atomically(fs, join(dir, name), (temporary) =>
+      writeWholeFile(fs, temporary, `${JSON.stringify(record, null, 2)}\n`),
+    );
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    throw await diskError(error, `record ${name}`, dir);
   }
 }
 
-/** Removes the shards of an earlier record that the new one does not use, and leftovers of processes that were killed. */
-export async function removeOld(dir: string, before: Manifest | undefined, now: Manifest): Promise<void> {
+/** Removes the shards of earlier records that are not in use any more, plans of rows over them, and leftovers of killed processes. */
+export async function removeOld(dir: string, now: Manifest): Promise<void> {
   const used = new Set([...now.train.shards, ...now.validation.shards]);
-  for (const name of [...(before?.train.shards ?? []), ...(before?.validation.shards ?? [])]) {
-    if (!used.has(name)) await rm(join(dir, name), { force: true });
-  }
   for (const name of await readdir(dir)) {
-    if (!/^(prepared\.json|(train|validation)-.*\.tokens)\.tmp-/.test(name)) continue;
-    const info = await stat(join(dir, name)).catch(() => undefined);
-    if (info !== undefined && Date.now() - info.mtimeMs > STALE_MILLISECONDS)
-      await rm(join(dir, name), { force: true });
+    const ours = /^(train|validation)-[0-9a-f]{12}(-\d{5}\.tokens|\.rows)$/.test(name);
+    if (ours && !used.has(name)) await rm(join(dir, name), { force: true });
   }
+  await rm(join(dir, JOURNAL_NAME), { force: true });
+  await cleanTemporaryFiles(dir);
 }

@@ -53,7 +53,7 @@ export function philox4x32(
 }
 
 /** What random numbers of this room are used for; each use has its own sequence under the same seed. */
-export const Stream = { Permutation: 1, Offset: 2, Split: 3 } as const;
+export const Stream = { Permutation: 1, Offset: 2, Split: 3, Mixture: 4, Middle: 5, Sample: 8 } as const;
 export type Stream = (typeof Stream)[keyof typeof Stream];
 
 const block = new Uint32Array(4);

@@ -1,7 +1,7 @@
-/** Writes one split as a row of shards. */
+/** Writes one split as a row of shards, each of which holds whole documents. */
 import { join } from "node:path";
-import { TokenizerError } from "../errors.js";
-import type { EncodedPiece, Tokenizer } from "../tokenizer/tokenizer.js";
+import type { FileSystem } from "../io/filesystem.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { ByteCounts } from "./baselines.js";
 import type { SplitRecord } from "./manifest.js";
 import { ShardWriter } from "./shard-writer.js";
@@ -11,48 +11,71 @@ export interface SplitWriterOptions {
   /** Beginning of the shards' names. */
   prefix: string;
   tokenizer: Tokenizer;
-  /** Tokens after which a new shard begins. */
+  /** Tokens after which a new shard begins, at the end of a document. */
   shardTokens: number;
   provenance: Record<string, unknown>;
   /** Put the begin token before each document. */
   bos: boolean;
   /** Put the end token after each document. */
   eos: boolean;
+  /** What is complete already, from a run that was stopped. */
+  done: SplitRecord;
+  /** Called after each shard that was completed. */
+  onShard: () => Promise<void>;
+  fs?: FileSystem;
 }
 
 /** Takes the documents of one split; `close` completes the last shard. */
 export class SplitWriter {
-  readonly record: SplitRecord = { shards: [], tokens: 0, bytes: 0, documents: 0 };
+  /** The complete shards. */
+  complete: SplitRecord;
+  /** All that was taken, the shard being written included. */
+  readonly record: SplitRecord;
+  /** Bytes of the texts, for the baselines. */
   readonly counts = new ByteCounts();
   private shard?: ShardWriter;
+  private offered = 0;
 
-  constructor(private readonly options: SplitWriterOptions) {}
+  constructor(private readonly options: SplitWriterOptions) {
+    this.complete = { ...options.done, shards: [...options.done.shards] };
+    this.record = { ...options.done, shards: [...options.done.shards] };
+  }
+
+  /** Whether the next document is to be written; false where a complete shard has it. Called once for each document. */
+  wants(): boolean {
+    return this.offered++ >= this.options.done.documents;
+  }
 
   /**
-   * Encodes and writes a document, piece by piece.
-   * @param source where the text comes from, for messages
-   * @param between called after each piece with the bytes of text it had
-   * @throws TokenizerError naming the source when the text cannot be encoded.
+   * Writes a document.
+   * @param parts ids one after the other
+   * @param bytes bytes of UTF-8 text that they stand for
    */
-  async add(text: string, source: string, between: (bytes: number) => Promise<void>): Promise<void> {
-    if (text.length === 0) return;
+  async add(parts: readonly ArrayLike<number>[], bytes: number): Promise<void> {
     const { tokenizer, bos, eos } = this.options;
-    const documentBytes = Buffer.from(text);
-    this.counts.add(documentBytes);
+    const shard = await this.current();
+    shard.beginDocument();
     this.record.documents++;
-    (await this.current()).beginDocument();
-    if (bos && tokenizer.bosId !== undefined) await this.write([tokenizer.bosId], 0);
-    for (const { text: piece, ids } of this.encoded(text, source)) {
-      const bytes = Buffer.byteLength(piece);
-      await this.write(ids, bytes);
-      await between(bytes);
-    }
-    if (eos && tokenizer.eosId !== undefined) await this.write([tokenizer.eosId], 0);
+    let textBytes = bytes;
+    const write = async (ids: ArrayLike<number>) => {
+      if (ids.length === 0) return;
+      await shard.write(ids, textBytes, tokenizer.tokenBytes(ids[0]));
+      this.record.tokens += ids.length;
+      textBytes = 0;
+    };
+    if (bos && tokenizer.bosId !== undefined) await write([tokenizer.bosId]);
+    for (const ids of parts) await write(ids);
+    if (eos && tokenizer.eosId !== undefined) await write([tokenizer.eosId]);
+    this.record.bytes += bytes;
+    if (shard.tokens >= this.options.shardTokens) await this.close();
   }
 
   async close(): Promise<void> {
-    await this.shard?.close();
+    if (this.shard === undefined) return;
+    await this.shard.close();
     this.shard = undefined;
+    this.complete = { ...this.record, shards: [...this.record.shards] };
+    await this.options.onShard();
   }
 
   async abort(): Promise<void> {
@@ -60,33 +83,16 @@ export class SplitWriter {
     this.shard = undefined;
   }
 
-  private *encoded(text: string, source: string): Generator<EncodedPiece> {
-    try {
-      yield* this.options.tokenizer.encodePieces(text);
-    } catch (error) {
-      if (!(error instanceof TokenizerError)) throw error;
-      throw new TokenizerError(`${source}: ${error.message}`, { ...error.details, source }, { cause: error });
-    }
-  }
-
-  private async write(ids: ArrayLike<number>, bytes: number): Promise<void> {
-    if (ids.length === 0) return;
-    const shard = await this.current();
-    await shard.write(ids, bytes, this.options.tokenizer.tokenBytes(ids[0]));
-    this.record.tokens += ids.length;
-    this.record.bytes += bytes;
-    if (shard.tokens >= this.options.shardTokens) await this.close();
-  }
-
   private async current(): Promise<ShardWriter> {
     if (this.shard === undefined) {
-      const { dir, prefix, tokenizer, provenance } = this.options;
+      const { dir, prefix, tokenizer, provenance, fs } = this.options;
       const index = this.record.shards.length;
       const name = `${prefix}-${String(index).padStart(5, "0")}.tokens`;
       this.shard = await ShardWriter.create(join(dir, name), {
         vocabSize: tokenizer.vocabSize,
         tokenizerFingerprint: tokenizer.fingerprint,
         provenance: { ...provenance, index },
+        fs,
       });
       this.record.shards.push(name);
     }

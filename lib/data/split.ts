@@ -1,5 +1,5 @@
 /** Division of text into training and validation parts. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { ConfigError, DataError } from "../errors.js";
 import { Stream, uniform } from "./philox.js";
 
@@ -45,8 +45,16 @@ function codeUnitOf(text: string, point: number): number {
 }
 
 /** Identity of a document for the split: equal texts always go to the same side. */
-export function documentKey(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 32);
+export function documentKey(text: string | Uint8Array): string {
+  return hash("sha256", text, "hex").slice(0, 32);
+}
+
+/**
+ * A document's place in [0, 1) by its text and the seed. Where there are too many documents to plan, those below the
+ * wanted fraction are for validation.
+ */
+export function documentRank(key: string, seed: number): number {
+  return uniform(seed, Stream.Split, Number.parseInt(key.slice(0, 13), 16));
 }
 
 /** How documents are divided. */
@@ -77,10 +85,7 @@ export function planSplit(
   for (const bytes of sizes.values()) total += bytes;
   const wanted = total * validationFraction;
   const order = [...sizes.keys()]
-    .map((key) => {
-      const index = Number.parseInt(key.slice(0, 13), 16);
-      return { key, rank: uniform(seed, Stream.Split, index) };
-    })
+    .map((key) => ({ key, rank: documentRank(key, seed) }))
     .sort((a, b) => a.rank - b.rank || (a.key < b.key ? -1 : 1));
   const validation = new Set<string>();
   let taken = 0;

@@ -1,5 +1,6 @@
 /** Several shards seen as one long stream of tokens. */
 import { DataError } from "../errors.js";
+import { TokenCopies } from "../native/text/shards.js";
 import type { TokenShard } from "./shard.js";
 
 export class TokenStream {
@@ -37,41 +38,67 @@ export class TokenStream {
     return low;
   }
 
-  /** Copies `length` tokens from `start` on to `out` at `offset`, across shards. */
-  async read(start: number, length: number, out: Int32Array, offset = 0): Promise<void> {
+  /** Notes that `length` tokens from `start` on are to be copied to index `place` of the target, across shards. */
+  copy(copies: TokenCopies, start: number, length: number, place: number): void {
     for (let done = 0; done < length; ) {
       const index = this.shardAt(start + done);
       const inside = start + done - this.starts[index];
       const count = Math.min(length - done, this.shards[index].length - inside);
-      await this.shards[index].read(inside, count, out, offset + done);
+      // Behind the end: the shard says so.
+      this.shards[index].copy(copies, inside, count > 0 ? count : length - done, place + done);
       done += count;
     }
+  }
+
+  /** Copies `length` tokens from `start` on to `out` at `offset`. */
+  async read(start: number, length: number, out: Int32Array, offset = 0): Promise<void> {
+    const copies = new TokenCopies();
+    this.copy(copies, start, length, offset);
+    await copies.run(out);
   }
 
   /** Positions of documents' first tokens within (start, start + length), relative to `start`. */
   documentStarts(start: number, length: number): number[] {
     const found: number[] = [];
-    for (let index = this.shardAt(start); index < this.shards.length; index++) {
+    const low = start + 1;
+    for (let index = this.shardAt(low); index < this.shards.length; index++) {
       const base = this.starts[index];
       if (base >= start + length) break;
-      const { documentStarts } = this.shards[index];
-      let at = lowerBound(documentStarts, start - base + 1);
-      for (; at < documentStarts.length && documentStarts[at] + base < start + length; at++) {
-        found.push(documentStarts[at] + base - start);
+      const from = Math.max(0, low - base);
+      for (const at of this.shards[index].startsBetween(from, start + length - base)) {
+        found.push(at + from + base - start);
       }
     }
     return found;
   }
-}
 
-/** Index of the first element that is at least `value`. */
-function lowerBound(sorted: Float64Array, value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle] < value) low = middle + 1;
-    else high = middle;
+  /**
+   * Bounds of documents, a stretch of up to `count` documents at a time: document i of a stretch has the tokens from
+   * `bounds[i]` to `bounds[i + 1]`. Tokens before the first beginning count as a document.
+   */
+  *documentBounds(count: number): Generator<Float64Array> {
+    let bounds = new Float64Array(count + 1);
+    let filled = 1;
+    for (const [index, shard] of this.shards.entries()) {
+      const base = this.starts[index];
+      for (let first = 0; first < shard.documents; ) {
+        const starts = shard.startsOf(first, Math.min(count + 1 - filled, shard.documents - first));
+        for (const start of starts) {
+          if (start + base > 0) bounds[filled++] = start + base;
+        }
+        first += starts.length;
+        if (filled > count) {
+          yield bounds;
+          const last = bounds[count];
+          bounds = new Float64Array(count + 1);
+          bounds[0] = last;
+          filled = 1;
+        }
+      }
+    }
+    if (bounds[filled - 1] < this.length) {
+      bounds[filled++] = this.length;
+      yield bounds.subarray(0, filled);
+    }
   }
-  return low;
 }

@@ -4,9 +4,15 @@ import { DataError } from "../errors.js";
 
 /** First bytes of files that people take for text by mistake. */
 const SIGNATURES: readonly [readonly number[], string][] = [
-  [[0x1f, 0x8b], "It is compressed with gzip: unpack it first."],
+  [
+    [0x1f, 0x8b],
+    'It is compressed with gzip: give it the ending .gz, or set the option compression to "gzip".',
+  ],
   [[0x50, 0x4b, 0x03, 0x04], "It is a zip archive: unpack it first."],
-  [[0x28, 0xb5, 0x2f, 0xfd], "It is compressed with zstd: unpack it first."],
+  [
+    [0x28, 0xb5, 0x2f, 0xfd],
+    'It is compressed with zstd: give it the ending .zst, or set the option compression to "zstd".',
+  ],
   [[0xff, 0xfe], "It looks like UTF-16: convert it to UTF-8."],
   [[0xfe, 0xff], "It looks like UTF-16: convert it to UTF-8."],
 ];

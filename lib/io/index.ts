@@ -24,6 +24,24 @@ export {
 export { type LoadCheckpointOptions, type LoadedCheckpoint, loadCheckpoint } from "./checkpoint-load.js";
 export { f16ToF32, f32ToBf16, toF32 } from "./convert.js";
 export { type FileSystem, type FileSystemHandle, nodeFileSystem } from "./filesystem.js";
+export { globBase, globFilter, globPattern, isGlob } from "./glob.js";
+export {
+  type HubProgress,
+  type Snapshot,
+  type SnapshotOptions,
+  snapshot,
+  snapshotDataset,
+  snapshotHubPath,
+  snapshotModel,
+} from "./hub.js";
+export { hubCacheFolder } from "./hub-cache.js";
+export {
+  type HubPath,
+  type HubRepository,
+  type HubRepositoryType,
+  isHubPath,
+  parseHubPath,
+} from "./hub-path.js";
 export { parseJson, readJson } from "./json.js";
 export { JsonlWriter } from "./jsonl.js";
 export { acquireLock, type LockHolder, type RunLock } from "./lock.js";

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { setTimeout } from "node:timers/promises";
 import { ConfigError } from "../errors.js";
 import { temporaryName } from "./atomic.js";
 import {
@@ -32,6 +33,9 @@ export interface RunLock {
 
 /** A lock file without readable contents counts as held for this long, then as left behind by a kill. */
 const UNREADABLE_MS = 10_000;
+/** Age after which the guard of a takeover was left behind by a kill, and the wait for one that is under way. */
+const GUARD_MS = 10_000;
+const GUARD_WAIT_MS = 10;
 
 function describe(holder: LockHolder): string {
   return `process ${holder.pid} on ${holder.host} since ${holder.since}`;
@@ -96,18 +100,17 @@ export async function acquireLock(
     since: new Date().toISOString(),
   };
   const text = `${JSON.stringify(mine)}\n`;
+  let released = false;
+  const lock: RunLock = {
+    release: async () => {
+      if (released) return;
+      released = true;
+      // Another process may have taken the lock over by force; then it is theirs to remove.
+      if (isText(path, text)) await removeQuietly(fs, path);
+    },
+  };
   for (let attempt = 0; attempt < 20; attempt++) {
-    if (await tryCreate(fs, path, text)) {
-      let released = false;
-      return {
-        release: async () => {
-          if (released) return;
-          released = true;
-          // Another process may have taken the lock over by force; then it is theirs to remove.
-          if (isText(path, text)) await removeQuietly(fs, path);
-        },
-      };
-    }
+    if (await tryCreate(fs, path, text)) return lock;
     const holder = await readHolder(fs, path);
     if (holder === undefined) {
       const info = await fs.stat(path).catch(() => undefined);
@@ -133,7 +136,7 @@ export async function acquireLock(
         );
       }
     }
-    await stepAside(fs, path, holder);
+    if (await replaceStale(fs, path, holder, text)) return lock;
   }
   throw new ConfigError(
     `${path}: other processes keep taking this lock. Stop them first, or choose another output folder.`,
@@ -150,18 +153,33 @@ function isText(path: string, text: string): boolean {
   }
 }
 
-/** Moves a stale lock away; one that somebody else took over since it was read is put back. */
-async function stepAside(fs: FileSystem, path: string, stale: LockHolder | undefined): Promise<void> {
-  const aside = temporaryName(path);
+/**
+ * Replaces a stale lock by this process's own, unless somebody else did so since it was read. The name is never free
+ * meanwhile, and a second file lets one process at a time do this: otherwise two could both replace it.
+ */
+async function replaceStale(
+  fs: FileSystem,
+  path: string,
+  stale: LockHolder | undefined,
+  text: string,
+): Promise<boolean> {
+  const guard = `${path}.takeover`;
+  if (!(await tryCreate(fs, guard, text))) {
+    const info = await fs.stat(guard).catch(() => undefined);
+    // Replacing takes milliseconds: an old guard is that of a process that was killed in the middle.
+    if (info !== undefined && Date.now() - info.mtimeMs > GUARD_MS) await removeQuietly(fs, guard);
+    else await setTimeout(GUARD_WAIT_MS);
+    return false;
+  }
+  const temporary = temporaryName(path);
   try {
-    await fs.rename(path, aside);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return;
-    throw error;
+    const now = await readHolder(fs, path);
+    if (JSON.stringify(now) !== JSON.stringify(stale)) return false;
+    await writeWholeFile(fs, temporary, text);
+    await fs.rename(temporary, path);
+    return true;
+  } finally {
+    await removeQuietly(fs, temporary);
+    await removeQuietly(fs, guard);
   }
-  const moved = await readHolder(fs, aside);
-  if (moved !== undefined && JSON.stringify(moved) !== JSON.stringify(stale)) {
-    await fs.link(aside, path).catch(() => undefined);
-  }
-  await removeQuietly(fs, aside);
 }

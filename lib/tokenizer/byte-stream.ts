@@ -13,6 +13,13 @@ export function checkId(id: number): number {
   return id;
 }
 
+/** Ids for the native tokenizer: those at or above `end` stand for no text, which it knows as −1. */
+export function checkedIds(ids: ArrayLike<number>, end: number): Int32Array {
+  const checked = new Int32Array(ids.length);
+  for (let i = 0; i < ids.length; i++) checked[i] = checkId(ids[i]) < end ? ids[i] : -1;
+  return checked;
+}
+
 /** Builds a stream decoder from what each token contributes; incomplete UTF-8 characters wait for their last byte. */
 export function byteStreamDecoder(partOf: (id: number) => TokenPart): StreamDecoder {
   // A byte order mark is a character of the text like any other here: ignoreBOM keeps it.

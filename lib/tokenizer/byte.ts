@@ -1,11 +1,22 @@
 /** The byte tokenizer: every byte of the UTF-8 text is a token, its id the byte's value. */
+import type { TextBatch } from "../native/text/batch.js";
+import { NativeTokenizer } from "../native/text/tokenizer.js";
+import { jobOptions } from "./batch-options.js";
 import { alphabetBytes, byteAlphabet } from "./byte-alphabet.js";
-import { byteStreamDecoder, checkId, decodeParts, type TokenPart } from "./byte-stream.js";
-import { codePointPieces } from "./cut-points.js";
+import { byteStreamDecoder, checkedIds, checkId, decodeParts, type TokenPart } from "./byte-stream.js";
 import { canonicalJson, sha256, writeFiles } from "./files.js";
 import type { Json } from "./hf-json.js";
 import { SpecialTokens } from "./special-tokens.js";
-import type { DecodeOptions, EncodedPiece, EncodeOptions, StreamDecoder, Tokenizer } from "./tokenizer.js";
+import type {
+  DecodeBatchOptions,
+  DecodeOptions,
+  EncodeBatchOptions,
+  EncodedBatch,
+  EncodeWithOffsetsOptions,
+  Encoding,
+  StreamDecoder,
+  Tokenizer,
+} from "./tokenizer.js";
 
 export interface ByteTokenizerOptions {
   /** Begin-of-text token. Default none. */
@@ -25,6 +36,7 @@ export class ByteTokenizer implements Tokenizer {
   readonly eosId?: number;
   readonly fingerprint: string;
   private readonly specials: SpecialTokens;
+  private nativeTokenizer?: NativeTokenizer;
 
   constructor(options: ByteTokenizerOptions = {}) {
     const { bosToken = null, eosToken = "<|endoftext|>" } = options;
@@ -38,7 +50,7 @@ export class ByteTokenizer implements Tokenizer {
     this.fingerprint = sha256(canonicalJson({ tokenizer: this.toJson(), names: this.specials.names }));
   }
 
-  encode(text: string, options: EncodeOptions = {}): Int32Array {
+  encode(text: string): Int32Array {
     const ids = new Int32Array(Buffer.byteLength(text));
     let length = 0;
     for (const stretch of this.specials.split(text)) {
@@ -50,7 +62,6 @@ export class ByteTokenizer implements Tokenizer {
         length += bytes.length;
       }
     }
-    options.onProgress?.({ done: text.length, total: text.length });
     return length === ids.length ? ids : ids.slice(0, length);
   }
 
@@ -62,10 +73,16 @@ export class ByteTokenizer implements Tokenizer {
     return byteStreamDecoder((id) => this.part(id, options));
   }
 
-  *encodePieces(text: string): Generator<EncodedPiece> {
-    for (const piece of codePointPieces(text, this.specials.contents)) {
-      yield { text: piece, ids: this.encode(piece) };
-    }
+  encodeBatch(batch: TextBatch | readonly string[], options: EncodeBatchOptions = {}): Promise<EncodedBatch> {
+    return this.native.encodeBatch(batch, jobOptions(options));
+  }
+
+  encodeWithOffsets(text: string, options: EncodeWithOffsetsOptions = {}): Encoding {
+    return this.native.encodeWithOffsets(text, options.pair, false);
+  }
+
+  decodeBatch(batch: EncodedBatch, options: DecodeBatchOptions = {}): Promise<string[]> {
+    return this.native.decodeBatch(checkedIds(batch.ids, this.vocabSize), batch.ends, options);
   }
 
   tokenBytes(id: number): number {
@@ -81,6 +98,12 @@ export class ByteTokenizer implements Tokenizer {
         ["tokenizer_config.json", `${JSON.stringify(this.specials.config(), null, 2)}\n`],
       ]),
     );
+  }
+
+  /** The same tokenizer natively, for many texts at once; made when first needed. */
+  private get native(): NativeTokenizer {
+    this.nativeTokenizer ??= NativeTokenizer.fromJson(Buffer.from(JSON.stringify(this.toJson())), this.name);
+    return this.nativeTokenizer;
   }
 
   private part(id: number, options: DecodeOptions): TokenPart {

@@ -1,11 +1,22 @@
 /** The character tokenizer: every Unicode code point of a chosen text is a token. */
 import { TokenizerError } from "../errors.js";
-import { checkId } from "./byte-stream.js";
-import { codePointPieces } from "./cut-points.js";
+import { TextBatch } from "../native/text/batch.js";
+import { NativeTokenizer } from "../native/text/tokenizer.js";
+import { jobOptions } from "./batch-options.js";
+import { checkedIds, checkId } from "./byte-stream.js";
 import { canonicalJson, sha256, writeFiles } from "./files.js";
 import type { Json } from "./hf-json.js";
 import { SpecialTokens } from "./special-tokens.js";
-import type { DecodeOptions, EncodedPiece, EncodeOptions, StreamDecoder, Tokenizer } from "./tokenizer.js";
+import type {
+  DecodeBatchOptions,
+  DecodeOptions,
+  EncodeBatchOptions,
+  EncodedBatch,
+  EncodeWithOffsetsOptions,
+  Encoding,
+  StreamDecoder,
+  Tokenizer,
+} from "./tokenizer.js";
 
 export interface CharTokenizerOptions {
   /** Begin-of-text token. Default none. */
@@ -28,6 +39,7 @@ export class CharTokenizer implements Tokenizer {
   /** The characters, in the order of their ids. */
   readonly characters: readonly string[];
   private readonly specials: SpecialTokens;
+  private nativeTokenizer?: NativeTokenizer;
   /** Ids of code points below 0x10000 (−1: unknown); the rest are in `astral`. */
   private readonly basic = new Int32Array(0x10000).fill(-1);
   private readonly astral = new Map<number, number>();
@@ -87,14 +99,7 @@ export class CharTokenizer implements Tokenizer {
     return new CharTokenizer(found.sorted(), options);
   }
 
-  encode(text: string, options: EncodeOptions = {}): Int32Array {
-    const ids = this.encodeAt(text, 0);
-    options.onProgress?.({ done: text.length, total: text.length });
-    return ids;
-  }
-
-  /** Ids of a piece that begins at `start` of the whole text; the position only serves the message. */
-  private encodeAt(text: string, start: number): Int32Array {
+  encode(text: string): Int32Array {
     const ids = new Int32Array(text.length);
     let length = 0;
     for (const stretch of this.specials.split(text)) {
@@ -105,7 +110,7 @@ export class CharTokenizer implements Tokenizer {
       for (let i = 0; i < stretch.text.length; i++) {
         const point = stretch.text.codePointAt(i) as number;
         const id = this.idOf(point);
-        if (id === -1) throw this.unknown(point, start + stretch.start + i);
+        if (id === -1) throw this.unknown(point, stretch.start + i);
         ids[length++] = id;
         if (point >= 0x10000) i++;
       }
@@ -123,12 +128,31 @@ export class CharTokenizer implements Tokenizer {
     return { push: (id) => this.part(id, options), flush: () => "" };
   }
 
-  *encodePieces(text: string): Generator<EncodedPiece> {
-    let start = 0;
-    for (const piece of codePointPieces(text, this.specials.contents)) {
-      yield { text: piece, ids: this.encodeAt(piece, start) };
-      start += piece.length;
+  async encodeBatch(
+    batch: TextBatch | readonly string[],
+    options: EncodeBatchOptions = {},
+  ): Promise<EncodedBatch> {
+    const texts = batch instanceof TextBatch ? batch : TextBatch.from(batch);
+    try {
+      return await this.native.encodeBatch(texts, jobOptions(options));
+    } catch (error) {
+      throw this.explained(error, (index) => texts.text(index));
     }
+  }
+
+  encodeWithOffsets(text: string, options: EncodeWithOffsetsOptions = {}): Encoding {
+    try {
+      return this.native.encodeWithOffsets(text, options.pair, false);
+    } catch (error) {
+      throw this.explained(
+        this.explained(error, () => text),
+        () => options.pair ?? "",
+      );
+    }
+  }
+
+  decodeBatch(batch: EncodedBatch, options: DecodeBatchOptions = {}): Promise<string[]> {
+    return this.native.decodeBatch(checkedIds(batch.ids, this.vocabSize), batch.ends, options);
   }
 
   tokenBytes(id: number): number {
@@ -145,6 +169,25 @@ export class CharTokenizer implements Tokenizer {
         ["tokenizer_config.json", `${JSON.stringify(this.specials.config(), null, 2)}\n`],
       ]),
     );
+  }
+
+  /** The same tokenizer natively, for many texts at once; made when first needed. */
+  private get native(): NativeTokenizer {
+    this.nativeTokenizer ??= NativeTokenizer.fromJson(Buffer.from(JSON.stringify(this.toJson())), this.name);
+    return this.nativeTokenizer;
+  }
+
+  /** The error that names the unknown character and its place, in place of the native tokenizer's. */
+  private explained(error: unknown, textOf: (index: number) => string): unknown {
+    if (!(error instanceof TokenizerError)) return error;
+    const index = Number(error.details.text ?? 0);
+    try {
+      this.encode(textOf(index));
+    } catch (precise) {
+      if (!(precise instanceof TokenizerError)) return precise;
+      return new TokenizerError(precise.message, { ...precise.details, text: index }, { cause: error });
+    }
+    return error;
   }
 
   private idOf(point: number): number {

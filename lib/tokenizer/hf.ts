@@ -1,14 +1,25 @@
 /** Tokenizers from Hugging Face's `tokenizer.json`: BPE, WordPiece, Unigram and word-level vocabularies. */
 import { basename, dirname, join } from "node:path";
 import { TokenizerError } from "../errors.js";
-import { alphabetBytes } from "./byte-alphabet.js";
-import { byteStreamDecoder, checkId, decodeParts, type TokenPart } from "./byte-stream.js";
-import { safePieces } from "./cut-points.js";
+import type { TextBatch } from "../native/text/batch.js";
+import { NativeTokenizer } from "../native/text/tokenizer.js";
+import { jobOptions } from "./batch-options.js";
+import { byteStreamDecoder, checkedIds, checkId } from "./byte-stream.js";
+import { cleanUpSpaces } from "./clean-up.js";
 import { canonicalJson, parseObject, readIfPresent, sha256, TOKENIZER_FILES, writeFiles } from "./files.js";
-import { createEncoder, type Encoder, encodeIds } from "./hf-encoder.js";
-import { addedTokens, type Json, prepareJson, tokenContent, withoutPrefix } from "./hf-json.js";
+import { addedTokens, type Json, tokenContent } from "./hf-json.js";
 import { textStreamDecoder } from "./text-stream.js";
-import type { DecodeOptions, EncodedPiece, EncodeOptions, StreamDecoder, Tokenizer } from "./tokenizer.js";
+import type {
+  DecodeBatchOptions,
+  DecodeOptions,
+  EncodeBatchOptions,
+  EncodedBatch,
+  EncodeOptions,
+  EncodeWithOffsetsOptions,
+  Encoding,
+  StreamDecoder,
+  Tokenizer,
+} from "./tokenizer.js";
 
 export interface HfTokenizerOptions {
   /** Content of the begin-of-text token; default as the folder's files say. */
@@ -21,49 +32,49 @@ export interface HfTokenizerOptions {
 const KNOWN_EOS = ["<|endoftext|>", "</s>", "<|end_of_text|>", "<｜end▁of▁sentence｜>", "<eos>"];
 const KNOWN_BOS = ["<s>", "<|begin_of_text|>", "<｜begin▁of▁sentence｜>", "<bos>"];
 
-/** Encodes and decodes as the Hugging Face library does, and saves the very files it was loaded from. */
+/** Encodes and decodes as the Hugging Face library does, natively, and saves the very files it was loaded from. */
 export class HfTokenizer implements Tokenizer {
   readonly kind = "hf";
   readonly vocabSize: number;
   readonly bosId?: number;
   readonly eosId?: number;
   readonly fingerprint: string;
-  private readonly encoder: Encoder;
-  /** For all pieces of a text but the first, where the tokenizer puts a prefix before every text. */
-  private readonly continuation?: Encoder;
+  private readonly native: NativeTokenizer;
   private readonly byteLevel: boolean;
   /** Whether the vocabulary spells unknown characters as byte tokens `<0x00>` … `<0xFF>`. */
   private readonly fallback: boolean;
-  private readonly added: ReadonlyMap<number, { content: string; special: boolean }>;
-  private readonly tokenParts = new Map<number, TokenPart>();
+  /** Whether decoded text loses the spaces before punctuation (`clean_up_tokenization_spaces`). */
+  private readonly cleanUp: boolean;
+  private readonly specialIds: ReadonlySet<number>;
+  private readonly tokenParts = new Map<number, Uint8Array>();
 
-  /** Use `HfTokenizer.load`; this constructor takes what was read from a folder: file name → text. */
+  /**
+   * Use `HfTokenizer.load`; this constructor takes what was read from a folder: file name → text.
+   * @param native the tokenizer in native memory, where it does not come from `tokenizer.json`
+   */
   constructor(
     readonly name: string,
     private readonly files: ReadonlyMap<string, string>,
     path: string,
     options: HfTokenizerOptions = {},
+    native?: NativeTokenizer,
   ) {
-    const raw: Json = parseObject(files.get("tokenizer.json") ?? "", path);
+    const text = files.get("tokenizer.json") ?? "";
+    const raw: Json = parseObject(text, path);
     const config: Json = this.companion("tokenizer_config.json", path);
-    const json = prepareJson(raw, path);
-    this.encoder = createEncoder(json, config, path);
-    const continued = withoutPrefix(json);
-    this.continuation = continued && createEncoder(continued, config, path);
-    this.fallback = json.model.byte_fallback === true;
-    this.byteLevel = json.decoder?.type === "ByteLevel";
-    this.added = new Map(
-      addedTokens(raw, path).map(({ id, content, special }) => [id, { content, special }]),
-    );
-    let largest = -1;
-    for (const id of this.encoder.get_vocab().values()) if (id > largest) largest = id;
-    this.vocabSize = largest + 1;
-
     const map: Json = this.companion("special_tokens_map.json", path);
+    this.native = native ?? NativeTokenizer.fromJson(Buffer.from(text), path);
+    this.vocabSize = this.native.info.vocabSize;
+    this.byteLevel = this.native.info.byteLevel;
+    this.fallback = raw.model?.byte_fallback === true;
+    this.cleanUp = config.clean_up_tokenization_spaces === true;
+    const specials = addedTokens(raw, path).filter((token) => token.special);
+    this.specialIds = new Set(specials.map((token) => token.id));
+
     const specialId = (option: "bosToken" | "eosToken", key: string, known: readonly string[]) => {
       const named = options[option] ?? tokenContent(config[key]) ?? tokenContent(map[key]);
       if (named !== undefined) {
-        const id = this.encoder.token_to_id(named);
+        const id = this.native.idOf(named);
         if (id !== undefined) return id;
         if (options[option] === undefined) return undefined;
         throw new TokenizerError(`${option} ${JSON.stringify(named)} is not in the vocabulary of ${path}.`, {
@@ -71,7 +82,7 @@ export class HfTokenizer implements Tokenizer {
           token: named,
         });
       }
-      return [...this.added].find(([, token]) => token.special && known.includes(token.content))?.[0];
+      return specials.find((token) => known.includes(token.content))?.id;
     };
     this.bosId = specialId("bosToken", "bos_token", KNOWN_BOS);
     this.eosId = specialId("eosToken", "eos_token", KNOWN_EOS);
@@ -88,67 +99,57 @@ export class HfTokenizer implements Tokenizer {
     return new HfTokenizer(basename(dirname(file)), files, file, options);
   }
 
-  encode(text: string, options: EncodeOptions = {}): Int32Array {
-    if (options.addSpecialTokens) {
-      // A post-processor sees the whole text at once.
-      const ids = encodeIds(this.encoder, text, true, this.name);
-      options.onProgress?.({ done: text.length, total: text.length });
-      return ids;
-    }
-    const parts: Int32Array[] = [];
-    let done = 0;
-    let length = 0;
-    for (const { text: piece, ids } of this.encodePieces(text)) {
-      parts.push(ids);
-      length += ids.length;
-      done += piece.length;
-      options.onProgress?.({ done, total: text.length });
-    }
-    if (parts.length === 1) return parts[0];
-    const all = new Int32Array(length);
-    let offset = 0;
-    for (const part of parts) {
-      all.set(part, offset);
-      offset += part.length;
-    }
-    return all;
+  /** Frees the native memory at once, without waiting for the garbage collector; the tokenizer is of no use afterwards. */
+  dispose(): void {
+    this.native.dispose();
   }
 
-  /** @param length length aimed at for one piece, in UTF-16 code units; default 65,536. */
-  *encodePieces(text: string, length?: number): Generator<EncodedPiece> {
-    // A prefix also goes before the text after each added token, which only the encoder itself can tell.
-    const plain = () => [...this.added.values()].every(({ content }) => !text.includes(content));
-    const later = this.continuation !== undefined && plain() ? this.continuation : this.encoder;
-    let encoder = this.encoder;
-    for (const piece of safePieces(text, (part) => encodeIds(later, part, false, this.name), length)) {
-      yield { text: piece, ids: encodeIds(encoder, piece, false, this.name) };
-      encoder = later;
-    }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** The id of a token as the vocabulary spells it (added tokens by their content). */
+  idOf(token: string): number | undefined {
+    return this.native.idOf(token);
+  }
+
+  /** How the vocabulary spells an id. */
+  tokenOf(id: number): string | undefined {
+    return checkId(id) < this.vocabSize ? this.native.tokenOf(id) : undefined;
+  }
+
+  encode(text: string, options: EncodeOptions = {}): Int32Array {
+    return this.native.encode(text, options.addSpecialTokens ?? false);
+  }
+
+  encodeBatch(batch: TextBatch | readonly string[], options: EncodeBatchOptions = {}): Promise<EncodedBatch> {
+    return this.native.encodeBatch(batch, jobOptions(options));
+  }
+
+  encodeWithOffsets(text: string, options: EncodeWithOffsetsOptions = {}): Encoding {
+    return this.native.encodeWithOffsets(text, options.pair, options.addSpecialTokens ?? false);
   }
 
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
-    if (this.byteLevel) return decodeParts(ids, (id) => this.part(id, options));
-    const known: number[] = [];
-    for (let i = 0; i < ids.length; i++) {
-      if (this.encoder.id_to_token(checkId(ids[i])) === undefined) continue;
-      if (options.skipSpecialTokens && this.added.get(ids[i])?.special) continue;
-      known.push(ids[i]);
-    }
-    return known.length === 0 ? "" : this.encoder.decode(known, { skip_special_tokens: false });
+    const text = this.native.decode(checkedIds(ids, this.vocabSize), options.skipSpecialTokens ?? false);
+    return this.cleanUp ? cleanUpSpaces(text) : text;
+  }
+
+  async decodeBatch(batch: EncodedBatch, options: DecodeBatchOptions = {}): Promise<string[]> {
+    const texts = await this.native.decodeBatch(checkedIds(batch.ids, this.vocabSize), batch.ends, options);
+    return this.cleanUp ? texts.map(cleanUpSpaces) : texts;
   }
 
   streamDecoder(options: DecodeOptions = {}): StreamDecoder {
-    if (this.byteLevel) return byteStreamDecoder((id) => this.part(id, options));
+    if (this.byteLevel && !this.cleanUp) return byteStreamDecoder((id) => this.part(id, options));
     return textStreamDecoder(
       (ids) => this.decode(ids, options),
-      (id) => (this.fallback ? fallbackByte(this.encoder.id_to_token(checkId(id))) : undefined),
+      (id) => (this.fallback ? fallbackByte(this.tokenOf(id)) : undefined),
     );
   }
 
   tokenBytes(id: number): number {
-    if (this.added.get(checkId(id))?.special) return 0;
-    const part = this.part(id, {});
-    return part === undefined ? 0 : typeof part === "string" ? Buffer.byteLength(part) : part.length;
+    return this.specialIds.has(checkId(id)) ? 0 : (this.part(id, {})?.length ?? 0);
   }
 
   async save(dir: string): Promise<void> {
@@ -156,20 +157,14 @@ export class HfTokenizer implements Tokenizer {
   }
 
   /** What one token contributes, for byte-level vocabularies exactly, for others as an approximation of its text. */
-  private part(id: number, options: DecodeOptions): TokenPart {
-    const added = this.added.get(id);
-    if (added !== undefined) return added.special && options.skipSpecialTokens ? undefined : added.content;
-    if (!this.tokenParts.has(id)) {
-      const token = this.encoder.id_to_token(id);
-      let part: TokenPart = token;
-      if (token !== undefined && this.byteLevel) part = alphabetBytes(token) ?? Buffer.from(token);
-      else if (token !== undefined) {
-        const byte = this.fallback ? fallbackByte(token) : undefined;
-        part = byte === undefined ? token.replaceAll("▁", " ").replace(/^##/, "") : Uint8Array.of(byte);
-      }
+  private part(id: number, options: DecodeOptions): Uint8Array | undefined {
+    if (id >= this.vocabSize || (options.skipSpecialTokens && this.specialIds.has(id))) return undefined;
+    let part = this.tokenParts.get(id);
+    if (part === undefined) {
+      part = this.native.bytesOf(id);
       this.tokenParts.set(id, part);
     }
-    return this.tokenParts.get(id);
+    return part;
   }
 
   private companion(name: string, path: string): Json {
@@ -180,7 +175,7 @@ export class HfTokenizer implements Tokenizer {
 
 /** The byte that a byte-fallback token stands for. */
 function fallbackByte(token: string | undefined): number | undefined {
-  return token !== undefined && /^<0x[0-9A-F]{2}>$/.test(token)
+  return token !== undefined && /^<0x[0-9A-F]{2}>$/i.test(token)
     ? Number.parseInt(token.slice(3, 5), 16)
     : undefined;
 }

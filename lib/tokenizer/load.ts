@@ -1,4 +1,5 @@
 /** Finds the right tokenizer for a name or a path. */
+import { readFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { suggest, TokenizerError } from "../errors.js";
 import { ByteTokenizer } from "./byte.js";
@@ -6,6 +7,7 @@ import { CharTokenizer } from "./char.js";
 import { parseObject } from "./files.js";
 import { HfTokenizer, readTokenizerFiles } from "./hf.js";
 import { addedTokens, type Json, tokenContent } from "./hf-json.js";
+import { isRankFile, type RankFileOptions, rankTokenizer } from "./tiktoken.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 export interface LoadTokenizerOptions {
@@ -15,12 +17,16 @@ export interface LoadTokenizerOptions {
   bosToken?: string;
   /** Content of the end-of-text token; default as the tokenizer has it. */
   eosToken?: string;
+  /** For a rank file: what cuts texts into pieces; default by the file's name, where it is one of OpenAI's. */
+  pattern?: RankFileOptions["pattern"];
+  /** For a rank file: special tokens and their ids; default by the file's name. */
+  specialTokens?: RankFileOptions["specialTokens"];
 }
 
 /**
  * Loads a tokenizer.
- * @param spec `"char"` (a new vocabulary from `options.texts`), `"byte"`, or the path of a tokenizer.json or of a model
- * folder that has one. Character and byte tokenizers saved by anneal come back as what they were.
+ * @param spec `"char"` (a new vocabulary from `options.texts`), `"byte"`, the path of a tokenizer.json or of a model
+ * folder that has one, or the path of a rank file (`.tiktoken`). Character and byte tokenizers saved by anneal come back as what they were.
  * @throws TokenizerError when there is no such tokenizer or its files are damaged.
  */
 export async function loadTokenizer(spec: string, options: LoadTokenizerOptions = {}): Promise<Tokenizer> {
@@ -35,6 +41,7 @@ export async function loadTokenizer(spec: string, options: LoadTokenizerOptions 
     }
     return CharTokenizer.fromTexts(options.texts, { bosToken, eosToken });
   }
+  if (isRankFile(spec)) return rankTokenizer(await readRanks(spec), spec, options);
   let read: Awaited<ReturnType<typeof readTokenizerFiles>>;
   try {
     read = await readTokenizerFiles(spec);
@@ -47,6 +54,14 @@ export async function loadTokenizer(spec: string, options: LoadTokenizerOptions 
   const json: Json = parseObject(files.get("tokenizer.json") as string, file);
   const own = ownTokenizer(json, files, file, options);
   return own ?? new HfTokenizer(basename(dirname(file)), files, file, { bosToken, eosToken });
+}
+
+async function readRanks(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new TokenizerError(`Cannot read ${path}: ${(error as Error).message}`, { path }, { cause: error });
+  }
 }
 
 /** A character or byte tokenizer, when the files are those of one. */

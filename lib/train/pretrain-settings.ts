@@ -1,6 +1,6 @@
 /** Settings of a pre-training run: what the caller gives, the defaults, and what a resumed run takes from the one before. */
 import { resolve } from "node:path";
-import type { PrepareProgress } from "../data/index.js";
+import { PACKINGS, type Packing, type PrepareProgress } from "../data/index.js";
 import { checkInteger, checkOptions } from "../data/options.js";
 import { ConfigError, didYouMean } from "../errors.js";
 import { isObject } from "../io/json.js";
@@ -21,11 +21,17 @@ export const DATA_MODES = ["packed", "random"] as const;
 export interface PretrainSettings {
   /** Name of a preset, or path of a config.json or of a model folder. */
   model: string;
-  /** Files and folders with the text, as absolute paths. */
+  /**
+   * Files and folders with the text, as absolute paths; or folders of packed data (`anneal data pack`), or one mixture file
+   * that names such folders.
+   */
   data: string[];
   /** Endings of the files that are taken from folders. Default `.txt`, `.md`, `.jsonl`, `.ndjson`. */
   extensions: string[] | null;
-  /** `char`, `byte`, or path of a tokenizer.json or of a folder with one. Default `byte`; for char-gpt `char`. */
+  /**
+   * `char`, `byte`, or path of a tokenizer.json or of a folder with one. Default `byte`, for char-gpt `char`; for packed data
+   * the one that it was packed with.
+   */
   tokenizer: string;
   /** Weights and activations. Default f32. */
   dtype: ComputeDtype;
@@ -75,6 +81,10 @@ export interface PretrainSettings {
   validationFraction: number;
   /** Default packed. */
   dataMode: (typeof DATA_MODES)[number];
+  /** How rows are cut from the documents. Default windows; for packed data as the first folder was packed. */
+  packing: Packing;
+  /** Keep the documents of a row apart, in attention, positions and targets. Default false. */
+  documentMask: boolean;
   /** What is recomputed in the backward pass to save memory: true for whole blocks, or parts of them. Default false. */
   checkpointing: Checkpointing;
 }
@@ -139,6 +149,8 @@ const SETTING_NAMES = [
   "sampleTokens",
   "validationFraction",
   "dataMode",
+  "packing",
+  "documentMask",
   "checkpointing",
 ] as const satisfies readonly (keyof PretrainSettings)[];
 
@@ -224,6 +236,8 @@ export function fillSettings(
     sampleTokens: checkInteger("sampleTokens", options.sampleTokens ?? 200, 1),
     validationFraction: options.validationFraction ?? 0.1,
     dataMode: options.dataMode ?? "packed",
+    packing: options.packing ?? "windows",
+    documentMask: options.documentMask ?? false,
     checkpointing: parseCheckpointing(options.checkpointing ?? false),
   };
   checkNumber("lr", settings.lr, 0);
@@ -236,6 +250,7 @@ export function fillSettings(
   if (settings.dropout !== null) checkNumber("dropout", settings.dropout, 0, 1);
   checkChoice("schedule", settings.schedule, PRETRAIN_SCHEDULES);
   checkChoice("dataMode", settings.dataMode, DATA_MODES);
+  checkChoice("packing", settings.packing, PACKINGS);
   if (settings.minLr > settings.lr) {
     throw new ConfigError(`minLr ${settings.minLr} must not exceed lr ${settings.lr}.`, {
       minLr: settings.minLr,
@@ -250,13 +265,15 @@ export function fillSettings(
  * @throws ConfigError for options that would change the mathematics of the run
  */
 export function resumedSettings(stored: PretrainSettings, options: PretrainOptions): PretrainSettings {
-  const settings: Record<string, unknown> = { ...stored };
+  // Runs of earlier versions have neither.
+  const before = { packing: "windows", documentMask: false, ...(stored as Partial<PretrainSettings>) };
+  const settings: Record<string, unknown> = { ...before };
   for (const name of SETTING_NAMES) {
     const given = name === "data" ? options.data?.map((path) => resolve(path)) : options[name];
     if (given === undefined || (name === "data" && (given as string[]).length === 0)) continue;
     if ((CHANGEABLE as readonly string[]).includes(name)) {
       settings[name] = given;
-    } else if (JSON.stringify(nameOf(given)) !== JSON.stringify(stored[name])) {
+    } else if (JSON.stringify(nameOf(given)) !== JSON.stringify(before[name])) {
       throw new ConfigError(
         `The run was started with ${name} = ${JSON.stringify(stored[name])}, so it cannot go on with ${JSON.stringify(nameOf(given))}. ` +
           "Leave the option out, or start a new run in another folder.",

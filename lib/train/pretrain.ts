@@ -1,16 +1,8 @@
-/** Pre-training from end to end: text to token shards, tokenizer, model, trainer, run folder, and at the end a Hugging Face model folder. */
+/** Pre-training from end to end: text to token shards (or packed data as it is), tokenizer, model, trainer, run folder, and at the end a Hugging Face model folder. */
 import { mkdir, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import {
-  documents,
-  openPrepared,
-  openShards,
-  type PreparedData,
-  prepareTokens,
-  TokenBatches,
-  type TokenShard,
-  tokenByteTable,
-} from "../data/index.js";
+import { type MixtureUse, type PreparedData, tokenByteTable } from "../data/index.js";
+import { newTokenizer } from "../data/new-tokenizer.js";
 import { ConfigError } from "../errors.js";
 import { RunFolder } from "../io/index.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -22,6 +14,7 @@ import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import type { TrainerEvent } from "./events.js";
 import { chooseModel, fitConfig, type ModelChoice } from "./model-choice.js";
 import type { TrainerOptions } from "./options.js";
+import { findData, OpenRunData, prepareRunData, type RunData, withPackedOptions } from "./pretrain-data.js";
 import {
   checkPretrainOptions,
   fillSettings,
@@ -53,6 +46,8 @@ export interface ReadyEvent {
   /** Steps of the run before it was resumed. */
   stepsDone: number;
   data: PreparedData;
+  /** Of a mixture: what the whole run uses of each dataset. */
+  mixture?: MixtureUse[];
 }
 
 /** The model folder was written. */
@@ -82,7 +77,7 @@ interface Plan {
   modelConfig: RawConfig;
   /** Folder of the first weights; undefined for random ones. */
   weightsFrom?: string;
-  data: PreparedData;
+  data: RunData;
 }
 
 const exists = async (path: string): Promise<boolean> =>
@@ -125,40 +120,6 @@ async function unmakeFolder(run: string): Promise<void> {
   await rmdir(run).catch(() => undefined);
 }
 
-/** A new tokenizer by the settings; `char` takes its vocabulary from the text. */
-async function newTokenizer(settings: PretrainSettings): Promise<Tokenizer> {
-  const { tokenizer, data, extensions } = settings;
-  if (tokenizer !== "char") return loadTokenizer(tokenizer);
-  async function* texts(): AsyncGenerator<string> {
-    for await (const { text } of documents(data, { ...(extensions && { extensions }) })) yield text;
-  }
-  return loadTokenizer("char", { texts: texts() });
-}
-
-/** Token shards of the run: those that it has, else new ones. */
-async function prepare(
-  run: string,
-  settings: PretrainSettings,
-  tokenizer: Tokenizer,
-  options: PretrainOptions,
-  resumed: boolean,
-): Promise<PreparedData> {
-  const outDir = join(run, DATA);
-  const before = resumed ? await openPrepared(outDir) : undefined;
-  if (before !== undefined) return before;
-  const { data, extensions, validationFraction, seed } = settings;
-  return prepareTokens({
-    paths: data,
-    ...(extensions && { extensions }),
-    tokenizer,
-    outDir,
-    validationFraction,
-    seed,
-    onProgress: options.onPrepare,
-    signal: options.signal,
-  });
-}
-
 /** The model with its first weights. */
 async function newModel(
   plan: Pick<Plan, "settings" | "modelConfig" | "weightsFrom">,
@@ -170,18 +131,17 @@ async function newModel(
     : fromPretrained(plan.weightsFrom, { dtype });
 }
 
-/** Train and validation shards, open for one piece of work. */
-async function withShards<T>(
-  data: PreparedData,
-  work: (train: TokenShard[], validation: TokenShard[]) => Promise<T>,
+/** The data of a run, open for one piece of work. */
+async function withData<T>(
+  data: RunData,
+  settings: PretrainSettings,
+  work: (open: OpenRunData) => Promise<T>,
 ): Promise<T> {
-  const train = await openShards(data.train.shards);
-  const validation: TokenShard[] = [];
+  const open = await OpenRunData.open(data, settings);
   try {
-    validation.push(...(await openShards(data.validation.shards)));
-    return await work(train, validation);
+    return await work(open);
   } finally {
-    for (const shard of [...train, ...validation]) await shard.close();
+    await open.close();
   }
 }
 
@@ -189,17 +149,18 @@ async function withShards<T>(
 function trainingOptions(
   settings: PretrainSettings,
   tokenizer: Tokenizer,
-  train: readonly TokenShard[],
-  validation: readonly TokenShard[],
+  { batches, validation }: OpenRunData,
 ): Omit<TrainerOptions, "model" | "steps"> {
-  const { sequenceLength, batchSize, seed, dataMode, accumulation, clip, checkpointing, evalBatches } =
-    settings;
+  const { sequenceLength, batchSize, seed, accumulation, clip, checkpointing, evalBatches } = settings;
+  const { documentMask = false } = settings;
   const tokenBytes = tokenByteTable(tokenizer);
   const windows = () =>
-    validationWindows(validation, { sequenceLength, batchSize, maxBatches: evalBatches, tokenBytes });
+    validationWindows(validation, {
+      ...{ sequenceLength, batchSize, maxBatches: evalBatches, tokenBytes, documentMask },
+    });
   const validationTokens = validation.reduce((sum, shard) => sum + shard.length, 0);
   return {
-    batches: new TokenBatches({ shards: train, sequenceLength, batchSize, seed, mode: dataMode }),
+    batches,
     optimizer: optimizerOf(settings),
     schedule: scheduleOf(settings),
     accumulation,
@@ -218,9 +179,9 @@ async function fitIntoTime(
 ): Promise<Pick<PretrainOptions, "steps" | "evalBatches">> {
   const model = await newModel(plan);
   try {
-    const costs = await withShards(plan.data, (train, validation) =>
+    const costs = await withData(plan.data, plan.settings, (open) =>
       measureCosts(model, {
-        ...trainingOptions({ ...plan.settings, evalBatches: 1 }, plan.tokenizer, train, validation),
+        ...trainingOptions({ ...plan.settings, evalBatches: 1 }, plan.tokenizer, open),
         signal: options.signal,
       }),
     );
@@ -236,22 +197,25 @@ async function planNew(options: PretrainOptions): Promise<Plan> {
     throw new ConfigError("Name a model to train: a preset, or the path of a config.json (--model NAME).");
   }
   const choice: ModelChoice = typeof model === "string" ? await chooseModel(model) : model;
-  const settings = fillSettings(options, choice);
+  const given = withPackedOptions(options, await findData(options.data ?? []));
+  const settings = fillSettings(given, choice);
   const run = options.out ?? defaultRunFolder(choice.name);
   await makeFolder(run);
   try {
-    const tokenizer = await newTokenizer(settings);
+    const tokenizer = await newTokenizer(settings.tokenizer, settings.data, {
+      ...(settings.extensions && { extensions: settings.extensions }),
+    });
     const { sequenceLength, dropout } = settings;
     const modelConfig = fitConfig(choice, { tokenizer, sequenceLength, dropout: dropout ?? undefined });
     const weightsFrom = choice.weightsFrom && resolve(choice.weightsFrom);
     // Made once already here, because a wrong configuration should be told before the text is read.
     (await newModel({ settings, modelConfig, weightsFrom })).dispose();
     await tokenizer.save(join(run, TOKENIZER));
-    const data = await prepare(run, settings, tokenizer, options, false);
+    const data = await prepareRunData(run, settings, tokenizer, options, false);
     const plan = { settings, tokenizer, modelConfig, weightsFrom, data };
     if (options.minutes !== undefined) {
       const fitted = await fitIntoTime(options, plan);
-      plan.settings = fillSettings({ ...options, ...fitted }, choice);
+      plan.settings = fillSettings({ ...given, ...fitted }, choice);
     }
     return { run, resumed: false, ...plan };
   } catch (error) {
@@ -274,7 +238,7 @@ async function planResumed(options: PretrainOptions): Promise<Plan> {
       { run, expected: stored.tokenizer, found: tokenizer.fingerprint },
     );
   }
-  const data = await prepare(run, settings, tokenizer, options, true);
+  const data = await prepareRunData(run, settings, tokenizer, options, true);
   return { run, resumed: true, settings, tokenizer, modelConfig, weightsFrom, data };
 }
 
@@ -298,8 +262,7 @@ function createTrainer(
   options: PretrainOptions,
   plan: Plan,
   model: CausalLM<RawConfig>,
-  train: readonly TokenShard[],
-  validation: readonly TokenShard[],
+  open: OpenRunData,
 ): Promise<Trainer> {
   const { settings, tokenizer, modelConfig, weightsFrom } = plan;
   const { steps, evalEvery, saveEvery, keep, sampleEvery } = settings;
@@ -311,7 +274,7 @@ function createTrainer(
     tokenizer: tokenizer.fingerprint,
   };
   return Trainer.create({
-    ...trainingOptions(settings, tokenizer, train, validation),
+    ...trainingOptions(settings, tokenizer, open),
     model,
     steps,
     evalEvery,
@@ -326,7 +289,12 @@ function createTrainer(
   });
 }
 
-function readyEvent(plan: Plan, model: CausalLM<RawConfig>, trainer: Trainer): ReadyEvent {
+function readyEvent(
+  plan: Plan,
+  model: CausalLM<RawConfig>,
+  trainer: Trainer,
+  { usedBy }: OpenRunData,
+): ReadyEvent {
   const { run, resumed, settings, data } = plan;
   const { parameters, activeParameters } = model.facts();
   const { modelType, vocabSize } = model;
@@ -341,7 +309,8 @@ function readyEvent(plan: Plan, model: CausalLM<RawConfig>, trainer: Trainer): R
     activeParameters,
     vocabSize,
     stepsDone,
-    data,
+    data: data.summary,
+    ...(usedBy && { mixture: usedBy(settings.steps) }),
   };
 }
 
@@ -354,15 +323,13 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<Pretra
   checkPretrainOptions(options);
   const plan = options.resume ? await planResumed(options) : await planNew(options);
   const model = await newModel(plan);
-  const shards: TokenShard[] = [];
+  let open: OpenRunData | undefined;
   let trainer: Trainer | undefined;
   try {
-    const train = await openShards(plan.data.train.shards);
-    shards.push(...train);
-    const validation = await openShards(plan.data.validation.shards);
-    shards.push(...validation);
-    trainer = await createTrainer(options, plan, model, train, validation);
-    yield readyEvent(plan, model, trainer);
+    open = await OpenRunData.open(plan.data, plan.settings, options.signal);
+    open.requireSteps(plan.settings.steps);
+    trainer = await createTrainer(options, plan, model, open);
+    yield readyEvent(plan, model, trainer, open);
     for await (const event of trainer.run()) {
       // The folder is still locked: nobody else writes the model now.
       if (event.type === "done" && event.step > 0) {
@@ -372,7 +339,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<Pretra
     }
   } finally {
     await trainer?.close();
-    for (const shard of shards) await shard.close();
+    await open?.close();
     model.dispose();
     await unmakeFolder(plan.run);
   }

@@ -18,6 +18,8 @@ export interface ValidationOptions {
   maxBatches: number;
   /** Bytes of text per token id. */
   tokenBytes: ArrayLike<number>;
+  /** Keep documents apart. Default false. */
+  documentMask?: boolean;
 }
 
 /**
@@ -28,21 +30,21 @@ export async function* validationWindows(
   shards: readonly TokenShard[],
   options: ValidationOptions,
 ): AsyncGenerator<EvaluationBatch, void, void> {
-  const { sequenceLength, batchSize, maxBatches, tokenBytes } = options;
+  const { sequenceLength, batchSize, maxBatches, tokenBytes, documentMask } = options;
   if (evaluationWindowCount(shards, sequenceLength) <= maxBatches * batchSize) {
-    yield* evaluationWindows(shards, { sequenceLength, batchSize, tokenBytes });
+    yield* evaluationWindows(shards, { sequenceLength, batchSize, tokenBytes, documentMask });
     return;
   }
-  const batches = new TokenBatches({ shards, sequenceLength, batchSize, seed: 0 });
+  const batches = new TokenBatches({ shards, sequenceLength, batchSize, seed: 0, documentMask });
   for (let index = 0; index < maxBatches; index++) {
-    const { inputs, targets } = await batches.batchAt(index);
+    const { step: _, epoch: __, ...rows } = await batches.batchAt(index);
     let targetCount = 0;
     let bytes = 0;
-    for (const target of targets) {
+    for (const target of rows.targets) {
       if (target === IGNORE_INDEX) continue;
       targetCount += 1;
       bytes += tokenBytes[target] ?? 0;
     }
-    yield { inputs, targets, targetCount, bytes };
+    yield { ...rows, targetCount, bytes };
   }
 }

@@ -7,6 +7,17 @@
 #include "addon/environment.h"
 #include "addon/memory.h"
 #include "addon/recording.h"
+#include "addon/text/clean.h"
+#include "addon/text/count.h"
+#include "addon/text/decontaminate.h"
+#include "addon/text/dedup.h"
+#include "addon/text/language.h"
+#include "addon/text/packing.h"
+#include "addon/text/shards.h"
+#include "addon/text/split.h"
+#include "addon/text/substring.h"
+#include "addon/text/tokenizer.h"
+#include "addon/text/train.h"
 #include "addon/workspace.h"
 
 namespace anneal::addon {
@@ -19,6 +30,17 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exportWorkspace(env, exports);
   exportDispatch(env, exports);
   exportRecording(env, exports);
+  exportClean(env, exports);
+  exportCount(env, exports);
+  exportDecontaminate(env, exports);
+  exportDedup(env, exports);
+  exportLanguage(env, exports);
+  exportPacking(env, exports);
+  exportShards(env, exports);
+  exportSubstring(env, exports);
+  exportSplit(env, exports);
+  exportTokenizer(env, exports);
+  exportTrain(env, exports);
   return exports;
 }
 

@@ -97,9 +97,25 @@ describe("the published package", () => {
   it("installs from its tarball without compiling", () => {
     npm(ROOT, "pack", "--ignore-scripts", "--pack-destination", folder);
     const tarball = join(folder, `anneal-${manifest.version}.tgz`);
-    // The dependencies come from this repository's node_modules, so that no network is needed.
+    // The dependencies come from this repository's node_modules, so that no network is needed; as tarballs, because a
+    // folder's "prepare" script would be run, which no user of a published package meets.
+    const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8"));
+    const paths = Object.entries<{ dev?: boolean }>(packages)
+      .filter(([path, entry]) => path !== "" && !entry.dev)
+      .map(([path]) => path);
+    const packed: { name: string; filename: string }[] = JSON.parse(
+      npm(
+        ROOT,
+        "pack",
+        ...paths.map((path) => `./${path}`),
+        "--json",
+        "--ignore-scripts",
+        "--pack-destination",
+        folder,
+      ),
+    );
     const overrides = Object.fromEntries(
-      Object.keys(manifest.dependencies).map((name) => [name, `file:${join(ROOT, "node_modules", name)}`]),
+      packed.map(({ name, filename }) => [name, `file:${join(folder, filename)}`]),
     );
     const user = join(folder, "user");
     mkdirSync(user);

@@ -64,7 +64,7 @@ describe("needs of a build", () => {
 
   it("are all missing on a bare machine and none on a complete one", () => {
     expect(missingNeeds(probe([]), NEEDS)).toEqual(NEEDS);
-    const complete = probe(["g++", "make", "clang-format"], "3.20.0", [libomp]);
+    const complete = probe(["g++", "make", "clang-format", "clang++-19"], "3.20.0", [libomp]);
     expect(missingNeeds(complete, NEEDS)).toEqual([]);
   });
 

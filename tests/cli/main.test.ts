@@ -5,13 +5,22 @@ import { anneal } from "./spawn.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 const COMMANDS = ["doctor", "build", "pretrain", "eval", "generate", "bench", "start"];
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  data: ["prepare", "dedup", "pack", "stats", "show"],
+  tokenizer: ["train", "encode", "eval"],
+};
+const ALL = [
+  ...COMMANDS,
+  ...Object.entries(GROUPS).flatMap(([group, names]) => names.map((name) => `${group} ${name}`)),
+];
 
 describe("anneal", () => {
   it.each([[[]], [["--help"]], [["help"]]])("%j lists the commands", async (args) => {
     const { status, stdout, stderr } = await anneal(args);
     expect(status).toBe(0);
     expect(stderr).toBe("");
-    for (const name of COMMANDS) expect(stdout).toMatch(new RegExp(`^  ${name} +\\S`, "m"));
+    for (const name of [...COMMANDS, ...Object.keys(GROUPS)])
+      expect(stdout).toMatch(new RegExp(`^  ${name} +\\S`, "m"));
   });
 
   it("shows its version", async () => {
@@ -37,26 +46,42 @@ describe("anneal", () => {
   });
 });
 
-describe.each(COMMANDS)("anneal %s", (name) => {
+describe.each(Object.entries(GROUPS))("anneal %s", (group, names) => {
+  it("lists its commands", async () => {
+    for (const args of [[group], [group, "--help"], ["help", group]]) {
+      const { status, stdout } = await anneal(args);
+      expect(status).toBe(0);
+      for (const name of names) expect(stdout).toMatch(new RegExp(`^  ${name} +\\S`, "m"));
+    }
+  });
+
+  it("suggests a command for a misspelt one", async () => {
+    const { status, stderr } = await anneal([group, `${names[0]}x`]);
+    expect(status).toBe(2);
+    expect(stderr).toBe(`anneal: Unknown command "${group} ${names[0]}x". Did you mean "${names[0]}"?\n`);
+  });
+});
+
+describe.each(ALL)("anneal %s", (name) => {
   it("--help shows usage, options and examples on stdout", async () => {
-    const { status, stdout, stderr } = await anneal([name, "--help"]);
+    const { status, stdout, stderr } = await anneal([...name.split(" "), "--help"]);
     expect(stderr).toBe("");
     expect(status).toBe(0);
     expect(stdout).toContain(`Usage:\n  anneal ${name}`);
     expect(stdout).toMatch(/Options:\n/);
     expect(stdout).toMatch(new RegExp(`Examples:\\n(.*\\n)*.*anneal ${name}`));
     expect(stdout).toContain("--json");
-    expect((await anneal(["help", name])).stdout).toBe(stdout);
+    expect((await anneal(["help", ...name.split(" ")])).stdout).toBe(stdout);
   });
 
   it("an unknown option is wrong usage, with a suggestion, for people and for programs", async () => {
-    const plain = await anneal([name, "--jsn"]);
+    const plain = await anneal([...name.split(" "), "--jsn"]);
     expect(plain).toMatchObject({
       status: 2,
       stdout: "",
       stderr: 'anneal: Unknown option "--jsn". Did you mean "--json"?\n',
     });
-    const json = await anneal([name, "--json", "--frobnicate"]);
+    const json = await anneal([...name.split(" "), "--json", "--frobnicate"]);
     expect(json.status).toBe(2);
     const { error } = JSON.parse(json.stdout);
     expect(error).toMatchObject({ code: "ERR_USAGE", details: { option: "--frobnicate" } });

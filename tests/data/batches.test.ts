@@ -117,18 +117,6 @@ describe.each(["packed", "random"] as const)("exact resume (%s)", (mode) => {
     expect((await make({ mode, seed: 43 }).batchAt(0)).inputs).not.toEqual(all[0].inputs);
   });
 
-  it("is the same whether shards are in memory or on disk", async () => {
-    const disk = await openShards(
-      shards.map((shard) => shard.path),
-      { memoryLimit: 0 },
-    );
-    const batches = make({ mode });
-    for (const step of [0, 4, 9]) {
-      expect(await make({ mode, shards: disk }).batchAt(step)).toEqual(await batches.batchAt(step));
-    }
-    for (const shard of disk) await shard.close();
-  });
-
   it("divides each global batch among ranks", async () => {
     const whole = make({ mode, batchSize: 6 });
     for (const step of [0, 1, 5]) {

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   evaluationWindows,
@@ -74,7 +75,7 @@ describe("one text", () => {
   it("is the same stream in shards of any size", async () => {
     const paths = await put("story.txt", STORY);
     const whole = await tokensOf((await prepare({ paths })).train);
-    // Pieces are written whole, so a shard ends after the piece that fills it.
+    // A shard ends with the document that fills it.
     const parts = await prepare({ paths, outDir: join(dir, "parts"), shardTokens: 100 });
     expect(await tokensOf(parts.train)).toEqual(whole);
     expect(parts.train.tokens).toBe(whole.length);
@@ -216,6 +217,30 @@ it("reports progress through both phases", async () => {
   expect(scan.at(-1)?.bytes).toBe(scan.at(-1)?.totalBytes);
   expect(tokenize.at(-1)?.bytes).toBe(tokenize.at(-1)?.totalBytes);
   expect(tokenize.at(-1)?.tokens).toBeGreaterThan(1000);
+  expect(tokenize.at(-1)).toMatchObject({ documents: 30, secondsLeft: 0 });
+  for (const { bytesPerSecond, bytes, totalBytes } of tokenize) {
+    expect(bytesPerSecond).toBeGreaterThan(0);
+    expect(bytes).toBeLessThanOrEqual(totalBytes);
+  }
+});
+
+it("knows the size of packed text better the further it comes, and tells of what it skips once", async () => {
+  const lines = Array.from({ length: 4000 }, (_, i) => JSON.stringify({ text: `line ${i} `.repeat(300) }));
+  lines.splice(7, 0, "{ this is none");
+  const paths = join(dir, "packed.jsonl.gz");
+  await writeFile(paths, gzipSync(lines.join("\n")));
+  const seen: PrepareProgress[] = [];
+  const skipped: unknown[] = [];
+  const data = await prepare({
+    ...{ paths, onError: "skip", onSkip: (record) => skipped.push(record), split: "contiguous" },
+    onProgress: (progress) => seen.push({ ...progress }),
+  });
+  const bytes = data.train.bytes + data.validation.bytes;
+  expect(bytes).toBeGreaterThan(20 * data.sourceBytes);
+  const half = seen.find((progress) => progress.bytes > bytes / 2);
+  expect(half?.totalBytes).toBeGreaterThan(bytes * 0.6);
+  expect(seen.at(-1)).toMatchObject({ bytes, totalBytes: bytes });
+  expect(skipped.length).toBe(1);
 });
 
 describe("what cannot be prepared", () => {

@@ -1,10 +1,12 @@
-/** Token shards: written whole or not at all, read from memory and from disk, and refused when damaged. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+/** Token shards: written whole or not at all, read from anywhere, and refused when damaged or cut short. */
+import { spawn } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openShards, ShardWriter, TokenShard, TokenStream } from "../../lib/data/index.js";
 import { DataError, FormatError, TokenizerError } from "../../lib/errors.js";
+import { MappedFile } from "../../lib/native/text/shards.js";
 import { ByteTokenizer } from "../../lib/tokenizer/index.js";
 
 let dir: string;
@@ -35,9 +37,12 @@ async function write(name: string, documents: number[][], vocabSize = 257): Prom
   return path;
 }
 
+const readAt = (shard: TokenShard, start: number, out: Int32Array): Promise<void> =>
+  new TokenStream([shard]).read(start, out.length, out);
+
 async function readAll(shard: TokenShard): Promise<number[]> {
   const out = new Int32Array(shard.length);
-  await shard.read(0, shard.length, out);
+  await readAt(shard, 0, out);
   return [...out];
 }
 
@@ -77,26 +82,125 @@ describe("round trip", () => {
     expect((await readFile(await write("a.tokens", [range(0, 5000)]))).equals(one)).toBe(true);
   });
 
-  it("reads the same tokens from disk as from memory", async () => {
-    // More tokens than one read-ahead, read in order, backwards and at random places.
-    const path = await write("big.tokens", [range(0, 700_000), range(3, 600_000)]);
-    const memory = await TokenShard.open(path);
-    const disk = await TokenShard.open(path, { memoryLimit: 0 });
-    expect([memory.inMemory, disk.inMemory]).toEqual([true, false]);
-    const a = new Int32Array(1001);
-    const b = new Int32Array(1001);
-    const starts = [0, 1000, 2000, 1_298_000, 5, 600_000, 601_000, 524_200, 1_298_996, 0];
-    for (const start of starts) {
-      await memory.read(start, 1001, a);
-      await disk.read(start, 1001, b);
-      expect(b).toEqual(a);
+  it("reads tokens from anywhere, few here and now, many on a thread", async () => {
+    const tokens = [...range(0, 700_000), ...range(3, 600_000)];
+    const shard = await TokenShard.open(await write("big.tokens", [range(0, 700_000), range(3, 600_000)]));
+    for (const length of [1, 1001, 20_000]) {
+      const starts = [0, 1000, 2000, 1_270_000, 5, 600_000, 601_000, 524_200, shard.length - length, 0];
+      const out = new Int32Array(length);
+      for (const start of starts) {
+        await readAt(shard, start, out);
+        expect([...out]).toEqual(tokens.slice(start, start + length));
+      }
     }
-    await Promise.all(starts.map((start) => disk.read(start, 1001, new Int32Array(1001))));
-    await expect(disk.read(1_299_000, 1001, a)).rejects.toThrow(/lie outside/);
-    await disk.close();
-    await expect(disk.read(0, 1, a)).rejects.toThrow(/closed/);
-    await memory.close();
-    await memory.read(0, 3, a);
+    await expect(readAt(shard, shard.length - 4, new Int32Array(5))).rejects.toThrow(/lie outside/);
+    const later = readAt(shard, 0, new Int32Array(1_000_000));
+    await shard.close();
+    await later;
+    await expect(readAt(shard, 0, new Int32Array(1))).rejects.toThrow(/closed/);
+    expect(() => shard.documentStarts).toThrow(/closed/);
+    await shard.close();
+  });
+});
+
+describe("a file that changes while it is in use", () => {
+  it("is an error when it is cut short, whatever is read, and the process lives on", async () => {
+    const path = await write("a.tokens", [range(0, 300_000), range(0, 300_000)]);
+    const shard = await TokenShard.open(path);
+    await truncate(path, 8192);
+    for (const length of [1, 100, 500_000]) {
+      const error = await readAt(shard, 0, new Int32Array(length)).catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(DataError);
+      expect((error as DataError).message).toMatch(
+        /a\.tokens was cut short while it is in use: it had \d+ bytes, now 8192/,
+      );
+    }
+    expect(() => shard.documentStarts).toThrow(/cut short/);
+    await shard.close();
+  });
+
+  it("survives being cut short in the middle of copies", async () => {
+    const path = await write("a.tokens", [range(0, 2_000_000)]);
+    const whole = await readFile(path);
+    const child = join(dir, "cut.mjs");
+    // Another process cuts the file and mends it, so that some copies meet pages that are gone.
+    await writeFile(
+      child,
+      `import { truncateSync, writeFileSync, readFileSync } from "node:fs";
+       const bytes = readFileSync(process.argv[2]);
+       for (let i = 0; i < 60; i++) { truncateSync(process.argv[2], 4096); writeFileSync(process.argv[2], bytes, { flag: "r+" }); }`,
+    );
+    const shard = await TokenShard.open(path);
+    const out = new Int32Array(2_000_000);
+    let ended = false;
+    const cutting = spawn(process.execPath, [child, path]);
+    cutting.on("close", () => {
+      ended = true;
+    });
+    let failed = 0;
+    while (!ended) {
+      await readAt(shard, 0, out).catch((error: unknown) => {
+        expect(error).toBeInstanceOf(DataError);
+        failed++;
+      });
+    }
+    expect(failed).toBeGreaterThan(0);
+    await writeFile(path, whole, { flag: "r+" });
+    await readAt(shard, 0, out);
+    expect(out[1_999_999]).toBe(1_999_999 % 257);
+    await shard.close();
+  });
+});
+
+describe("files larger than what may be mapped in", () => {
+  it("are read by system calls, the same tokens and the same errors", async () => {
+    const large = join(dir, "large");
+    await writeFile(large, "");
+    // Nothing of it is on the disk.
+    await truncate(large, 600 * 2 ** 20);
+    for (const vocabSize of [257, 70_000]) {
+      const path = await write("a.tokens", [range(0, 50_000), range(5, 40_000)], vocabSize);
+      const shard = await TokenShard.open(path);
+      const mapped = await readAll(shard);
+      const part = new Int32Array(30_001);
+      const starts = shard.documentStarts;
+      const map = MappedFile.open(large);
+      expect(await readAll(shard)).toEqual(mapped);
+      await readAt(shard, 49_999, part);
+      expect([...part]).toEqual(mapped.slice(49_999, 80_000));
+      expect(shard.documentStarts).toEqual(starts);
+      expect([...shard.startsBetween(1, 90_000)]).toEqual([49_999]);
+      await truncate(path, 4096);
+      await expect(readAt(shard, 0, part)).rejects.toThrow(/cut short while it is in use/);
+      await shard.close();
+      map.close();
+      await rm(path);
+    }
+  });
+
+  it("name what cannot be mapped", () => {
+    for (const path of [join(dir, "none"), dir]) {
+      expect(() => MappedFile.open(path)).toThrow(DataError);
+      expect(() => MappedFile.open(path)).toThrow(`Cannot ${path === dir ? "map" : "open"} ${path}`);
+    }
+  });
+
+  it("refuse what lies outside them", async () => {
+    const path = join(dir, "few");
+    await writeFile(path, "12345678");
+    const map = MappedFile.open(path);
+    expect(map.size).toBe(8);
+    expect(() => map.words(8, 1)).toThrow(/Bytes 8 to 16 lie outside .*few of 8 bytes/);
+    expect(() => map.read(2 ** 52, new Uint8Array(1))).toThrow(DataError);
+    const bytes = new Uint8Array(3);
+    map.read(5, bytes);
+    expect(Buffer.from(bytes).toString()).toBe("678");
+    map.close();
+    expect(() => map.words(0, 1)).toThrow(/closed/);
+    await writeFile(path, "");
+    const none = MappedFile.open(path);
+    expect([none.size, none.words(0, 0).length]).toEqual([0, 0]);
+    none.close();
   });
 });
 
@@ -128,7 +232,6 @@ describe("damage", () => {
     const path = await broken(change);
     await expect(TokenShard.open(path)).rejects.toThrow(message);
     await expect(TokenShard.open(path)).rejects.toBeInstanceOf(FormatError);
-    await expect(TokenShard.open(path, { memoryLimit: 0, checksum: true })).rejects.toThrow(message);
   });
 
   it("can leave the checksum out, yet never accepts impossible documents", async () => {
@@ -157,7 +260,7 @@ describe("damage", () => {
       tokenizerFingerprint: tokenizer.fingerprint,
     });
     await writer.write([1, 2, 3], 3);
-    expect((await readdir(dir))[0]).toMatch(/^x\.tokens\.tmp-/);
+    expect((await readdir(dir))[0]).toMatch(/^\.x\.tokens\.tmp-/);
     await writer.abort();
     expect(await readdir(dir)).toEqual([]);
   });

@@ -14,7 +14,14 @@ SCRIPTS = {
     "make_trajectories.py": None,
     "make_reference.py": None,
     "make_tokenizers.py": None,
+    "make_pretokenizers.py": None,
+    "make_token_models.py": None,
+    "make_tokenizer_training.py": None,
     "make_safetensors.py": "safetensors.json",
+    "make_dedup.py": "dedup.json",
+    "make_readers.py": None,
+    "make_chat.py": None,
+    "make_pipelines.py": None,
 }
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { safePieces } from "../../lib/tokenizer/cut-points.js";
-import { HfTokenizer, loadTokenizer } from "../../lib/tokenizer/index.js";
+import { loadTokenizer } from "../../lib/tokenizer/index.js";
 
 interface Row {
   text: string;
@@ -50,20 +49,52 @@ describe.each(Object.entries(golden.tokenizers))("%s", (name, expected) => {
     }
   });
 
-  it("encodes a long text in pieces with the ids of the whole", async () => {
+  it("encodes and decodes many texts at once, with any number of threads", async () => {
     const tokenizer = await loadTokenizer(join(folder, name));
-    const text = expected.rows
-      .map((row) => row.text)
-      .join(" and then ")
-      .repeat(6);
+    const texts = ["", ...expected.rows.map((row) => row.text), ""];
+    const ids = expected.rows.flatMap((row) => row.ids);
+    const withSpecial = expected.rows.flatMap((row) => row.withSpecial);
+    for (const threads of [1, 2, 7]) {
+      const batch = await tokenizer.encodeBatch(texts, { threads });
+      expect([...batch.ids]).toEqual(ids);
+      expect(batch.ends[0]).toBe(0);
+      expect(batch.ends.at(-1)).toBe(ids.length);
+      const decoded = await tokenizer.decodeBatch(batch, { threads });
+      expect(decoded).toEqual(["", ...expected.rows.map((row) => row.decoded), ""]);
+    }
+    const special = await tokenizer.encodeBatch(
+      expected.rows.map((row) => row.text),
+      { addSpecialTokens: true },
+    );
+    expect([...special.ids]).toEqual(withSpecial);
+  });
+
+  it("knows where the tokens of a text come from", async () => {
+    const tokenizer = await loadTokenizer(join(folder, name));
+    for (const row of expected.rows) {
+      const { ids, offsets, specialMask } = tokenizer.encodeWithOffsets(row.text, { addSpecialTokens: true });
+      expect([...ids]).toEqual(row.withSpecial);
+      expect([...ids].filter((_, i) => specialMask[i] === 0)).toEqual(row.ids);
+      expect(offsets.length).toBe(2 * ids.length);
+      for (let i = 0; i < ids.length; i++) {
+        expect(offsets[2 * i]).toBeLessThanOrEqual(offsets[2 * i + 1]);
+        expect(offsets[2 * i + 1]).toBeLessThanOrEqual(row.text.length);
+      }
+    }
+  });
+
+  it("encodes a long text on several threads with the ids of the whole", async () => {
+    const tokenizer = await loadTokenizer(join(folder, name));
+    const text = expected.rows.map((row) => row.text).join(" and then ");
     const usable =
       name === "char" ? [...text].filter((c) => c === " " || !unknown(tokenizer, c)).join("") : text;
-    const whole = [...tokenizer.encode(usable)];
-    for (const length of [64, 500, 3000]) {
-      const pieces = [...safePieces(usable, (part) => tokenizer.encode(part), length)];
-      expect(pieces.join("")).toBe(usable);
-      expect(pieces.flatMap((piece) => [...tokenizer.encode(piece)])).toEqual(whole);
-    }
+    const long = `${usable} `.repeat(Math.ceil(400_000 / usable.length));
+    const { ids: whole } = tokenizer.encodeWithOffsets(long);
+    const batch = await tokenizer.encodeBatch([usable, long, usable], { threads: 3 });
+    expect(Buffer.compare(Buffer.from(whole.buffer), Buffer.from(tokenizer.encode(long).buffer))).toBe(0);
+    const [first, second] = batch.ends;
+    expect(second - first).toBe(whole.length);
+    expect(batch.ids.subarray(first, second).every((id, i) => id === whole[i])).toBe(true);
   });
 
   it("keeps ids and fingerprint when saved and loaded again", async () => {
@@ -86,31 +117,6 @@ describe.each(Object.entries(golden.tokenizers))("%s", (name, expected) => {
       await rm(dir, { recursive: true });
     }
   });
-});
-
-it("cuts into more than one piece wherever the tokenizer allows it", async () => {
-  for (const name of ["gpt2", "deepseek", "bert", "unigram", "words"]) {
-    const tokenizer = await loadTokenizer(join(folder, name));
-    const pieces = [
-      ...safePieces("we will see what it is ".repeat(400), (part) => tokenizer.encode(part), 1000),
-    ];
-    expect(pieces.length, name).toBeGreaterThan(5);
-  }
-});
-
-it("cuts for a tokenizer that puts a prefix before every text, with the ids of the whole", async () => {
-  const tokenizer = await HfTokenizer.load(join(folder, "llama"));
-  const text = "we will see what it is\n and not 12 日本 ".repeat(60);
-  const whole = [...tokenizer.encode(text)];
-  const pieces = [...tokenizer.encodePieces(text, 300)];
-  expect(pieces.length).toBeGreaterThan(4);
-  expect(pieces.map((piece) => piece.text).join("")).toBe(text);
-  expect(pieces.flatMap((piece) => [...piece.ids])).toEqual(whole);
-  // The plain encoding of a later piece has the prefix, so it differs.
-  expect([...tokenizer.encode(pieces[1].text)]).not.toEqual([...pieces[1].ids]);
-  // Text after an added token has a prefix of its own: such texts stay whole.
-  const mixed = `${text}</s>${text}`;
-  expect([...tokenizer.encodePieces(mixed, 300)]).toHaveLength(1);
 });
 
 function unknown(tokenizer: { encode(text: string): Int32Array }, character: string): boolean {

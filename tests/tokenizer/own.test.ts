@@ -4,8 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { TokenizerError } from "../../lib/errors.js";
-import { codePointPieces } from "../../lib/tokenizer/cut-points.js";
+import { DisposedError, TokenizerError } from "../../lib/errors.js";
 import {
   ByteTokenizer,
   CharTokenizer,
@@ -70,11 +69,16 @@ describe("character tokenizer", () => {
     }
   });
 
-  it("counts the position from the beginning of the text in later pieces too", () => {
-    const tokenizer = CharTokenizer.fromText("a");
-    const text = `${"a".repeat(2 ** 20 + 5)}é`;
-    expect(() => [...tokenizer.encodePieces(text)]).toThrow(/at position 1048581 /);
-    expect([...tokenizer.encodePieces(text.slice(0, -1))].map(({ ids }) => ids.length)).toEqual([2 ** 20, 5]);
+  it("names the text of a batch and the character that it does not know", async () => {
+    const tokenizer = CharTokenizer.fromText("a👍");
+    const texts = ["aa", `👍${"a".repeat(2 ** 17)}é`, "a"];
+    await expect(tokenizer.encodeBatch(texts)).rejects.toThrow(/"é" \(U\+00E9\) at position 131074 /);
+    await expect(tokenizer.encodeBatch(texts)).rejects.toMatchObject({
+      details: { text: 1, codePoint: 0xe9 },
+    });
+    expect(() => tokenizer.encodeWithOffsets("aé")).toThrow(/"é" \(U\+00E9\) at position 1 /);
+    expect([...(await tokenizer.encodeBatch(["aa", "", "👍"])).ids]).toEqual([0, 0, 1]);
+    expect([...tokenizer.encodeWithOffsets("a👍a").offsets]).toEqual([0, 1, 1, 3, 3, 4]);
   });
 
   it("gives special tokens the ids after the characters and finds them in text", () => {
@@ -146,25 +150,42 @@ describe("byte tokenizer", () => {
   });
 });
 
-it("cuts long texts without breaking characters or special tokens", () => {
-  const text = "ab👍<eos><eos>".repeat(50);
-  for (let length = 3; length < 40; length++) {
-    const pieces = [...codePointPieces(text, ["<eos>"], length)];
-    expect(pieces.join("")).toBe(text);
-    const tokenizer = CharTokenizer.fromText("ab👍", { eosToken: "<eos>" });
-    expect(pieces.flatMap((piece) => [...tokenizer.encode(piece)])).toEqual([...tokenizer.encode(text)]);
-  }
-});
-
-it("reports progress", async () => {
+it("reports progress of a batch and stops when asked to", async () => {
   const tokenizer = await HfTokenizer.load(join(golden, "gpt2"));
-  const text = "we will see what it is ".repeat(9000);
+  const texts = Array.from({ length: 40 }, (_, i) => `we will see what it is ${i} `.repeat(2000));
   const seen: number[] = [];
-  const ids = tokenizer.encode(text, { onProgress: ({ done, total }) => seen.push(done / total) });
-  expect(seen.length).toBeGreaterThan(2);
+  const { ids } = await tokenizer.encodeBatch(texts, {
+    onProgress: ({ done, total }) => seen.push(done / total),
+  });
   expect(seen.at(-1)).toBe(1);
   expect([...seen].sort((a, b) => a - b)).toEqual(seen);
-  expect(tokenizer.decode(ids)).toBe(text);
+  expect(tokenizer.decode(ids)).toBe(texts.join(""));
+  await expect(
+    tokenizer.encodeBatch(texts, { signal: AbortSignal.abort(new Error("enough")) }),
+  ).rejects.toThrow("enough");
+  const stop = new AbortController();
+  const many = Array.from({ length: 20 }, () => texts).flat();
+  const work = tokenizer.encodeBatch(many, { signal: stop.signal });
+  stop.abort(new Error("stopped"));
+  await expect(work).rejects.toThrow("stopped");
+});
+
+it("encodes half surrogate pairs as U+FFFD", async () => {
+  const tokenizer = await HfTokenizer.load(join(golden, "gpt2"));
+  const replaced = [...tokenizer.encode("a\ufffdb \ufffd")];
+  expect([...tokenizer.encode("a\ud83db \udc4d")]).toEqual(replaced);
+  expect([...(await tokenizer.encodeBatch(["a\ud83db \udc4d"])).ids]).toEqual(replaced);
+  expect([...tokenizer.encodeWithOffsets("a\ud83db").offsets].at(-1)).toBe(3);
+});
+
+it("is of no use once it is disposed of", async () => {
+  const tokenizer = await HfTokenizer.load(join(golden, "gpt2"));
+  const work = tokenizer.encodeBatch(["we will see"]);
+  tokenizer.dispose();
+  tokenizer.dispose();
+  expect((await work).ids.length).toBeGreaterThan(0);
+  expect(() => tokenizer.encode("a")).toThrow(DisposedError);
+  await expect(tokenizer.encodeBatch(["a"])).rejects.toThrow(DisposedError);
 });
 
 it("knows how many bytes of text each token stands for", async () => {
@@ -210,9 +231,9 @@ describe("loadTokenizer", () => {
       /cannot be used.*Nope/,
     ],
     [
-      "inexact split",
-      '{"model":{"type":"BPE","merges":[],"vocab":{"a":0}},"pre_tokenizer":{"type":"Split","pattern":{"String":" "},"behavior":"MergedWithNext"}}',
-      /MergedWithNext/,
+      "an unknown behaviour",
+      '{"model":{"type":"BPE","merges":[],"vocab":{"a":0}},"pre_tokenizer":{"type":"Split","pattern":{"String":" "},"behavior":"MergedWithBoth","invert":false}}',
+      /pre_tokenizer\.behavior must be .*got "MergedWithBoth"/,
     ],
     [
       "added token without id",

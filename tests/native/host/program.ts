@@ -15,14 +15,20 @@ const NATIVE = fileURLToPath(new URL("../../../native", import.meta.url));
  * Compiles a source file of this folder and runs it once.
  * @param source name of the file
  * @param input lines on standard input, each a row of numbers
+ * @param sources files under native/ to compile with it
  * @returns the lines of its output as rows of numbers
  */
-export function runHostProgram(source: string, input: readonly (readonly number[])[]): number[][] {
+export function runHostProgram(
+  source: string,
+  input: readonly (readonly number[])[],
+  sources: readonly string[] = [],
+): number[][] {
   const folder = mkdtempSync(join(tmpdir(), "anneal-host-"));
   try {
     const program = join(folder, "program");
     const flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", "-I", NATIVE];
-    execFileSync(process.env.CXX || "c++", [...flags, join(HERE, source), "-o", program], { stdio: "pipe" });
+    const files = [join(HERE, source), ...sources.map((name) => join(NATIVE, name))];
+    execFileSync(process.env.CXX || "c++", [...flags, ...files, "-o", program], { stdio: "pipe" });
     const text = input.map((row) => row.join(" ")).join("\n");
     const output = execFileSync(program, { input: `${text}\n`, encoding: "utf8" });
     return output
