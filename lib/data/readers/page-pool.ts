@@ -18,6 +18,9 @@ const MESSAGES_AHEAD = 4;
 /** Most threads by default: more than these are not fed by the one that unpacks a file. */
 const MOST_THREADS = 8;
 
+/** Memory of a thread for what is soon forgotten: as fast as with Node's default, with 35 MB less a thread. */
+const YOUNG_MEGABYTES = 12;
+
 /** A page whose text is being taken. */
 export interface PageTask {
   /**
@@ -61,8 +64,12 @@ class PageThread {
   private failure: NativeError | undefined;
 
   constructor(program: URL, mode: "main" | "all") {
-    // Options of the process, such as --input-type, are not for this program.
-    this.worker = new Worker(program, { workerData: { mode }, execArgv: [] });
+    this.worker = new Worker(program, {
+      workerData: { mode },
+      // Options of the process, such as --input-type, are not for this program.
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MEGABYTES },
+    });
     // A thread without work does not keep the process alive.
     this.worker.unref();
     this.worker.on("message", ({ id, texts }: TextsMessage) => {
