@@ -1,4 +1,5 @@
 /** `anneal data dedup`: removes documents that repeat others. */
+import { join } from "node:path";
 import { type DedupProgress, matchProbability } from "../../data/dedup/options.js";
 import { formatBytes } from "../../io/filesystem.js";
 import type { Command } from "../command.js";
@@ -89,7 +90,7 @@ export const command: Command = {
       if (result.report !== null) {
         const { spans, removedBytes } = result.report;
         out(`passages   ${spans.toLocaleString("en")} cut out, ${formatBytes(removedBytes)}`);
-        out(`Report: ${options.out}/report.html`);
+        out(`Report: ${join(options.out, "report.html")}`);
       }
       return result;
     }
@@ -107,7 +108,7 @@ export const command: Command = {
         const p = matchProbability(0.8, buckets ?? 14, rows ?? 8);
         out(`           Two documents of Jaccard similarity 0.8 are found with probability ${p.toFixed(3)}.`);
       }
-      out(`Report: ${options.out}/report.html, clusters.jsonl`);
+      out(`Report: ${join(options.out, "report.html")}, clusters.jsonl`);
     }
     return result;
   },

@@ -1,4 +1,5 @@
 /** `anneal data prepare`: reads text of any sort and cleans it. */
+import { join } from "node:path";
 import type { CleanOptions } from "../../data/clean/index.js";
 import { type Command, UsageError } from "../command.js";
 import { INPUT_OPTIONS, INPUT_PATHS, inputPaths, sourceOptions } from "./input-options.js";
@@ -160,7 +161,7 @@ export const command: Command = {
         `  ${count(documents).padStart(9)}  with words of ${count(found)} of the ${count(items)} items of ${name}`,
       );
     }
-    out(`Report: ${options.out}/report.html`);
+    out(`Report: ${join(options.out, "report.html")}`);
     return result;
   },
 };
