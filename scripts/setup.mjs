@@ -73,14 +73,15 @@ function runQuietly(command, env = process.env) {
   });
 }
 
-/** Whether a process with this id exists. */
+/** Whether a process with this id runs; one that has ended and was not waited for (a zombie) does not. */
 function isAlive(pid) {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return error.code === "EPERM";
+    if (error.code !== "EPERM") return false;
   }
+  const stat = `/proc/${pid}/stat`;
+  return !existsSync(stat) || !/\) [ZX] /.test(readFileSync(stat, "latin1"));
 }
 
 /** Runs `work` while no other set-up of this folder runs: two compilations at once would spoil each other's files. */

@@ -7,15 +7,30 @@ export function processStart(): number {
   return Date.now() - process.uptime() * 1000;
 }
 
-/** Whether a process with this id exists on this machine. */
+/** The fields of /proc/PID/stat from the state (field 3) on; undefined where there are none. */
+function statFields(pid: number): string[] | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The command name in parentheses may itself hold spaces and parentheses.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whether a process with this id runs on this machine. One that has ended and waits for its parent to ask how (a zombie,
+ * which in a container without an init process stays for good) does not.
+ */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     // EPERM means that it exists but belongs to someone else.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
   }
+  const state = statFields(pid)?.[0];
+  return state !== "Z" && state !== "X";
 }
 
 /**
@@ -24,9 +39,9 @@ export function isAlive(pid: number): boolean {
  */
 export function startMark(pid: number): string | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The command name in parentheses may itself hold spaces and parentheses; field 22 counts from after it.
-    const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    // Field 22 of the file.
+    const ticks = statFields(pid)?.[19];
+    if (ticks === undefined) return undefined;
     return `${readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()}:${ticks}`;
   } catch {
     return undefined;

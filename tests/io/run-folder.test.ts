@@ -1,7 +1,9 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { CheckpointError, ConfigError, FormatError } from "../../lib/errors.js";
 import { acquireLock, RunFolder } from "../../lib/io/index.js";
@@ -104,6 +106,33 @@ describe("the lock", () => {
       expect(await readdir(join(path, ".."))).toEqual([]);
     }
   });
+
+  it("of a takeover that was killed in the middle does not stay in the way", async () => {
+    const { pid } = spawnSync(process.execPath, ["-e", ""]);
+    const path = await lockFile({ pid, host: hostname(), since });
+    await writeFile(`${path}.takeover`, "{}");
+    await utimes(`${path}.takeover`, new Date(0), new Date(0));
+    await (await acquireLock(path)).release();
+    expect(await readdir(join(path, ".."))).toEqual([]);
+  });
+
+  it.runIf(process.platform === "linux")(
+    "of a process that has ended but was not waited for is taken over",
+    async () => {
+      // The outer shell becomes a program that never asks after the inner one.
+      const parent = spawn("sh", ["-c", "sleep 0.3 & echo $!; exec sleep 30"]);
+      try {
+        const [text] = await once(parent.stdout, "data");
+        const pid = Number(String(text));
+        const state = async () => (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1][0];
+        while ((await state()) !== "Z") await setTimeout(10);
+        const path = await lockFile({ pid, host: hostname(), since });
+        await (await acquireLock(path)).release();
+      } finally {
+        parent.kill();
+      }
+    },
+  );
 
   it("of a live process is respected", async () => {
     const path = await lockFile({ pid: process.ppid, host: hostname(), since });

@@ -127,6 +127,21 @@ describe("a line of a million characters", () => {
 });
 
 describe("damaged files", () => {
+  it("that put in ids beyond the vocabulary are refused", () => {
+    const file = (id: number) => ({
+      model: { type: "WordLevel", vocab: { "[UNK]": 0, a: 1 }, unk_token: "[UNK]" },
+      post_processor: {
+        ...{ type: "RobertaProcessing", sep: ["a", id], cls: ["[UNK]", 0] },
+        ...{ trim_offsets: true, add_prefix_space: true },
+      },
+    });
+    const read = (value: object) => NativeTokenizer.fromJson(Buffer.from(JSON.stringify(value)), "x.json");
+    expect(() => read(file(1))).not.toThrow();
+    expect(() => read(file(2))).toThrow(
+      /post_processor puts in the id 2, but the largest id of the vocabulary is 1/,
+    );
+  });
+
   /** All places in a value; of large lists and mappings the first few. */
   function* places(value: unknown, path: (string | number)[] = []): Generator<(string | number)[]> {
     if (path.length > 0) yield path;

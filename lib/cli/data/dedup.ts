@@ -71,11 +71,17 @@ export const command: Command = {
       out: options.out,
       force: options.force,
       signal,
-      onSearch: ({ phase, documents, bytes: done, share }: DedupProgress) =>
+      onSearch: ({
+        phase,
+        documents,
+        bytes: done,
+        share,
+        totalBytes,
+      }: DedupProgress & { totalBytes: number }) =>
         progress(
           phase === "merge"
             ? `Comparing ${Math.floor(100 * share)} %`
-            : `Reading ${bytes.line(done, 0, `${documents.toLocaleString("en")} documents`)}`,
+            : `Reading ${bytes.line(done, totalBytes, `${documents.toLocaleString("en")} documents`)}`,
         ),
       onProgress: stageProgress(context, "Writing"),
     };

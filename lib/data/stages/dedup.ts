@@ -20,8 +20,8 @@ import { documents, listSources } from "../sources.js";
 export type DedupStageOptions = StageCommon & {
   /** `minhash` (default): nearly equal documents; `exact`: equal ones. With their settings. */
   dedup?: Omit<DeduplicateOptions, "workDir" | "fingerprint" | "signal" | "onProgress" | "fs">;
-  /** Called while duplicates are searched; `onProgress` is called while documents are written. */
-  onSearch?: (progress: DedupProgress) => void;
+  /** Called while duplicates are searched, `totalBytes` being those of the files; `onProgress` is called while documents are written. */
+  onSearch?: (progress: DedupProgress & { totalBytes: number }) => void;
 };
 
 export interface DedupStageResult extends StageResult {
@@ -44,6 +44,7 @@ export async function dedupDocuments(options: DedupStageOptions): Promise<DedupS
   if (force) await rm(work, { recursive: true, force: true });
   const files = await listSources(inputs, source);
   const fingerprint = keyOf(files.map(({ path, size, modified }) => [resolve(path), size, modified]));
+  const totalBytes = files.reduce((sum, file) => sum + file.size, 0);
   const paths = files.map((file) => file.path);
   const open = () => documents(paths, { ...source, metadata: false });
 
@@ -57,7 +58,7 @@ export async function dedupDocuments(options: DedupStageOptions): Promise<DedupS
       workDir: work,
       fingerprint,
       signal,
-      onProgress: onSearch,
+      onProgress: (progress) => onSearch?.({ ...progress, totalBytes }),
     });
     try {
       found = await findDuplicates(open, deduplicator);

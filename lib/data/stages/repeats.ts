@@ -18,8 +18,8 @@ import { documents, listSources, type TextDocument } from "../sources.js";
 export type RepeatsStageOptions = StageCommon & {
   /** What counts as a passage. */
   repeats?: Omit<SubstringOptions, "workDir" | "fingerprint" | "signal" | "onProgress" | "fs">;
-  /** Called while passages are searched; `onProgress` is called while documents are written. */
-  onSearch?: (progress: DedupProgress) => void;
+  /** Called while passages are searched, `totalBytes` being those of the files; `onProgress` is called while documents are written. */
+  onSearch?: (progress: DedupProgress & { totalBytes: number }) => void;
 };
 
 export interface RepeatsStageResult extends StageResult {
@@ -40,6 +40,7 @@ export async function removeRepeatedPassages(options: RepeatsStageOptions): Prom
   if (force) await rm(workDir, { recursive: true, force: true });
   const files = await listSources(inputs, source);
   const fingerprint = keyOf(files.map(({ path, size, modified }) => [resolve(path), size, modified]));
+  const totalBytes = files.reduce((sum, file) => sum + file.size, 0);
   const paths = files.map((file) => file.path);
 
   let saved: SubstringReport | undefined;
@@ -47,7 +48,12 @@ export async function removeRepeatedPassages(options: RepeatsStageOptions): Prom
   const search = async () => {
     const deduplicator = await SubstringDeduplicator.open({
       ...repeats,
-      ...{ workDir, fingerprint, signal, onProgress: onSearch },
+      ...{
+        workDir,
+        fingerprint,
+        signal,
+        onProgress: (progress: DedupProgress) => onSearch?.({ ...progress, totalBytes }),
+      },
     });
     try {
       await readInto(() => documents(paths, { ...source, metadata: false }), deduplicator);
