@@ -108,8 +108,10 @@ export class DocumentWriter {
     try {
       return await work();
     } catch (error) {
+      // Asked before the part is removed: what is free then says nothing about what went wrong.
+      const failure = await diskError(error, "documents", this.dir);
       await this.abort();
-      throw await diskError(error, "documents", this.dir);
+      throw failure;
     }
   }
 }
